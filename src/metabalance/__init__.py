@@ -1,0 +1,19 @@
+"""metabalance: neural networks for class-imbalanced data, trained by exact meta-gradients and compared honestly."""
+
+from metabalance.estimators import MetaBalanceClassifier, NeuralClassifier
+from metabalance.evaluation import Comparison, compare
+from metabalance.meta import MetaGradient, adapt
+from metabalance.sampling import BatchStream, MetaBatchStream
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BatchStream",
+    "Comparison",
+    "MetaBalanceClassifier",
+    "MetaBatchStream",
+    "MetaGradient",
+    "NeuralClassifier",
+    "adapt",
+    "compare",
+]

@@ -1,0 +1,5 @@
+"""The ``metabalance`` command."""
+
+from metabalance.cli.main import main
+
+__all__ = ["main"]

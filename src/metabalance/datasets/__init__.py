@@ -1,0 +1,16 @@
+"""Tables from files, imbalance recipes, and the data sets that are built in."""
+
+from metabalance.datasets.builtin import BUILTIN, Dataset, load_builtin
+from metabalance.datasets.files import read_table, split_target
+from metabalance.datasets.imbalance import OneMajoritySplit, one_majority, thin_class
+
+__all__ = [
+    "BUILTIN",
+    "Dataset",
+    "OneMajoritySplit",
+    "load_builtin",
+    "one_majority",
+    "read_table",
+    "split_target",
+    "thin_class",
+]

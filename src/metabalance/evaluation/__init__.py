@@ -1,0 +1,18 @@
+"""Metrics, methods and the cross-validated comparison."""
+
+from metabalance.evaluation.compare import compare
+from metabalance.evaluation.comparison import Comparison, FoldResult, MethodInfo
+from metabalance.evaluation.methods import DEFAULT_METHODS, method_names
+from metabalance.evaluation.metrics import METRICS, recall_per_class, score_predictions
+
+__all__ = [
+    "DEFAULT_METHODS",
+    "METRICS",
+    "Comparison",
+    "FoldResult",
+    "MethodInfo",
+    "compare",
+    "method_names",
+    "recall_per_class",
+    "score_predictions",
+]

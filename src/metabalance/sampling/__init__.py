@@ -1,0 +1,15 @@
+"""Which rows form the next batch: the sampling strategies and the streams that draw from them."""
+
+from metabalance.sampling.resampling import resample
+from metabalance.sampling.strategies import STRATEGIES, SamplerLike, Strategy, resolve_strategy
+from metabalance.sampling.streams import BatchStream, MetaBatchStream
+
+__all__ = [
+    "STRATEGIES",
+    "BatchStream",
+    "MetaBatchStream",
+    "SamplerLike",
+    "Strategy",
+    "resample",
+    "resolve_strategy",
+]

@@ -1,0 +1,26 @@
+"""Update rules and the loop that runs them."""
+
+from metabalance.training.budget import MIN_ROWS_PER_EPOCH, EpochBudget
+from metabalance.training.callbacks import EpochProgress, EpochScores
+from metabalance.training.data import Part, stratified_holdout, watched_rows
+from metabalance.training.loop import TrainingLoop, resolve_device
+from metabalance.training.prediction import predict_probabilities
+from metabalance.training.rules import ERM, MetaBalance, UpdateRule
+from metabalance.training.seeding import seeded
+
+__all__ = [
+    "ERM",
+    "MIN_ROWS_PER_EPOCH",
+    "EpochBudget",
+    "EpochProgress",
+    "EpochScores",
+    "MetaBalance",
+    "Part",
+    "TrainingLoop",
+    "UpdateRule",
+    "predict_probabilities",
+    "resolve_device",
+    "seeded",
+    "stratified_holdout",
+    "watched_rows",
+]

@@ -1,0 +1,297 @@
+"""What both estimators share: from a table to a trained network and back to labels."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state
+from sklearn.utils.validation import check_is_fitted
+from skorch.callbacks import EarlyStopping, LRScheduler
+from torch import nn
+
+from metabalance.estimators.choices import choose_loss, choose_module, choose_optimizer, choose_score
+from metabalance.estimators.labels import encode_labels
+from metabalance.estimators.parameters import check_shared_parameters
+from metabalance.estimators.persistence import load_model, save_model
+from metabalance.estimators.tables import make_encoder
+from metabalance.nn import LossFunction
+from metabalance.training import (
+    EpochProgress,
+    EpochScores,
+    Part,
+    TrainingLoop,
+    UpdateRule,
+    predict_probabilities,
+    resolve_device,
+    seeded,
+    stratified_holdout,
+    watched_rows,
+)
+
+PATIENCE = 10
+WATCHED_ROWS = 4096
+FREE_PREFIXES = ("module__", "optimizer__")
+
+
+class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
+    """The template of a fit; subclasses say which update rule trains and which parameters predict."""
+
+    # Set by the subclasses' constructors, whose signatures scikit-learn reads.
+    module: Any
+    hidden_sizes: Any
+    dropout: Any
+    loss: Any
+    class_weight: Any
+    optimizer: Any
+    lr: float
+    weight_decay: float
+    lr_schedule: str
+    max_epochs: int
+    early_stopping: bool | int
+    validation_fraction: float
+    scoring: Any
+    callbacks: Any
+    device: Any
+    random_state: Any
+    verbose: int
+    _free_parameters: Mapping[str, Any] = MappingProxyType({})
+
+    @abstractmethod
+    def _check_own_parameters(self) -> None:
+        """Check the parameters that only this estimator has."""
+
+    @abstractmethod
+    def _make_rule(
+        self, module: nn.Module, loss_fn: LossFunction, train: Part, categorical: Any, seed: int
+    ) -> UpdateRule:
+        """Return the update rule over the training rows."""
+
+    @abstractmethod
+    def _adapt(self, module: nn.Module, loss_fn: LossFunction, train: Part) -> dict[str, torch.Tensor] | None:
+        """Return adapted parameters θ' for the module as it stands, or None where there are none."""
+
+    @property
+    @abstractmethod
+    def _predicts_adapted(self) -> bool:
+        """Whether predictions (and early stopping) use the adapted parameters."""
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Train a network on rows X with labels y.
+
+        Encoding, resampling and the validation split all happen in here, and only the training part is ever
+        resampled or fitted to: held-out rows cannot leak.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_rows, n_features), or array of shape (n_rows, …)
+            Numbers, booleans, strings, categories and missing values; arrays with more dimensions (images)
+            need ``module=``.
+        y : array of shape (n_rows,)
+            Labels of any kind: numbers, strings, booleans; at least two classes.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter, X or y cannot be used; the message names what was found and the remedy.
+        FloatingPointError
+            If training diverges.
+        """
+        check_shared_parameters(self)
+        self._check_own_parameters()
+        device = resolve_device(self.device)
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        encoder = make_encoder(X)
+        check_consistent_length(X, y)
+        classes, codes = encode_labels(y)
+        random = check_random_state(self.random_state)
+        split_seed, init_seed, stream_seed = random.randint(2**31 - 1, size=3).tolist()
+        rng = np.random.default_rng(split_seed)
+
+        train_rows, valid_rows = np.arange(len(codes)), None
+        if self.early_stopping:
+            train_rows, valid_rows = stratified_holdout(codes, self.validation_fraction, rng)
+        encoder.fit(X if valid_rows is None else _safe_indexing(X, train_rows))
+        x = torch.from_numpy(encoder.transform(X)).to(device)
+        everything = Part(x, torch.from_numpy(codes).to(device), codes)
+        train = everything.subset(train_rows)
+        valid = None if valid_rows is None else everything.subset(valid_rows)
+
+        with seeded(init_seed, device):
+            module = choose_module(
+                self.module,
+                self.options_for("module"),
+                example=train.x[:2],
+                n_classes=len(classes),
+                hidden_sizes=self.hidden_sizes,
+                dropout=self.dropout,
+            )
+            loss_fn = choose_loss(self.loss, self.class_weight, classes, train.codes, device)
+            rule = self._make_rule(module, loss_fn, train, encoder.categorical_outputs_, stream_seed)
+
+            def predict_now() -> Any:
+                parameters = self._adapt(module, loss_fn, train) if self._predicts_adapted else None
+                return lambda rows: predict_probabilities(module, rows, parameters)
+
+            scores = EpochScores(
+                predict_now,
+                choose_score(self.scoring, classes),
+                majority=int(np.bincount(codes).argmax()),
+                train=train.subset(watched_rows(train.codes, WATCHED_ROWS, rng)),
+                valid=valid,
+            )
+            loop = self._make_loop(module, rule, len(train), scores, device).train()
+
+        self.set_fitted_input(encoder, classes, tuple(x.shape[1:]), device)
+        self.module_ = module.eval()
+        self.adapted_parameters_ = self._adapt(module, loss_fn, train)
+        self.history_ = [_plain_scalars(epoch) for epoch in loop.history]
+        self.rows_drawn_ = loop.budget_.rows_drawn
+        self.interrupted_ = loop.interrupted_
+        return self
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return class probabilities, shape (n_rows, n_classes), columns in the order of ``classes_``.
+
+        The probabilities speak the prior that the network was trained on: with balanced batches a rare class
+        gets more probability than its share in the data (its *ranking* is what the metrics of imbalanced
+        learning judge). Recalibrate them (scikit-learn's ``CalibratedClassifierCV``) before reading them as
+        risks.
+        """
+        check_is_fitted(self)
+        x = torch.from_numpy(self.encoder_.transform(X)).to(self.device_)
+        return predict_probabilities(
+            self.module_, x, self.adapted_parameters_ if self._predicts_adapted else None
+        )
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the most probable label of each row, shape (n_rows,)."""
+        probabilities = self.predict_proba(X)
+        labels: NDArray[Any] = self.classes_[probabilities.argmax(axis=1)]
+        return labels
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Save the fitted estimator as a folder with safetensors and JSON (no pickle).
+
+        Parameters that are objects (samplers, callbacks, functions, the module) are not saved: predicting does
+        not need them, except for the module, which `load` asks for.
+
+        Raises
+        ------
+        ValueError
+            If path is a file.
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+        """
+        check_is_fitted(self)
+        save_model(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, module: Any = None, device: Any = "auto") -> Self:
+        """Return the estimator saved at path; it predicts as the saved one did.
+
+        Parameters
+        ----------
+        path : path-like
+            The folder given to `save`.
+        module : torch.nn.Module class or instance, optional
+            The network's class, where the estimator had a ``module`` of its own: loading imports no code.
+        device : {"auto", "cpu", "cuda"}, default="auto"
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no saved model.
+        ValueError
+            If the files are damaged, from a newer format, of another estimator, or the network does not fit.
+        """
+        estimator: Self = load_model({cls.__name__: cls}, path, module, device)
+        return estimator
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters, those of the module and the optimizer included."""
+        return {**super().get_params(deep=deep), **self._free_parameters}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, ``module__…`` and ``optimizer__…`` included."""
+        free = {name: value for name, value in params.items() if name.startswith(FREE_PREFIXES)}
+        super().set_params(**{name: value for name, value in params.items() if name not in free})
+        self._keep_free_parameters({**self._free_parameters, **free})
+        return self
+
+    def _keep_free_parameters(self, parameters: Mapping[str, Any]) -> None:
+        """Take the constructor's extra keyword arguments."""
+        for name in parameters:
+            if not name.startswith(FREE_PREFIXES):
+                raise TypeError(
+                    f"{type(self).__name__} has no parameter {name!r}; arguments of the network or the "
+                    "optimizer start with module__ or optimizer__"
+                )
+        if parameters:
+            self._free_parameters = parameters
+
+    def options_for(self, part: str) -> dict[str, Any]:
+        """Return the ``module__…`` or ``optimizer__…`` parameters, without the prefix."""
+        prefix = part + "__"
+        return {n.removeprefix(prefix): v for n, v in self._free_parameters.items() if n.startswith(prefix)}
+
+    def set_fitted_input(
+        self, encoder: Any, classes: NDArray[Any], input_shape: tuple[int, ...], device: torch.device
+    ) -> None:
+        """Set the fitted attributes that describe the input and the classes."""
+        self.encoder_ = encoder
+        self.classes_ = classes
+        self.input_shape_ = input_shape
+        self.device_ = device
+        self.n_features_in_ = encoder.n_features_in_
+        if encoder.feature_names_in_ is not None:
+            self.feature_names_in_ = np.asarray(encoder.feature_names_in_, dtype=object)
+
+    def _make_loop(
+        self, module: nn.Module, rule: UpdateRule, n_rows: int, scores: EpochScores, device: torch.device
+    ) -> TrainingLoop:
+        optimizer, options = choose_optimizer(
+            self.optimizer, {"weight_decay": self.weight_decay, **self.options_for("optimizer")}
+        )
+        callbacks: list[Any] = [("scores", scores)]
+        if self.lr_schedule == "cosine":
+            policy = torch.optim.lr_scheduler.CosineAnnealingLR
+            callbacks.append(("lr_schedule", LRScheduler(policy, T_max=self.max_epochs)))
+        if self.verbose:
+            callbacks.append(("progress", EpochProgress()))
+        callbacks.extend(self.callbacks or [])
+        if self.early_stopping:
+            patience = PATIENCE if self.early_stopping is True else self.early_stopping
+            stop = EarlyStopping("valid_score", patience, 0.0, lower_is_better=False, load_best=True)
+            callbacks.append(("early_stopping", stop))
+        return TrainingLoop(
+            module,
+            rule=rule,
+            n_rows=n_rows,
+            optimizer=optimizer,
+            lr=self.lr,
+            max_epochs=self.max_epochs,
+            callbacks=callbacks,
+            device=device,
+            verbose=0,
+            **{f"optimizer__{name}": value for name, value in options.items()},
+        )
+
+
+def _plain_scalars(epoch: Mapping[str, Any]) -> dict[str, float]:
+    """Keep the numbers of an epoch's record; skorch's per-batch lists and best-so-far flags go."""
+    return {
+        name: value if isinstance(value, int) else float(value)
+        for name, value in epoch.items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and not name.endswith("_count")
+    }

@@ -1,0 +1,158 @@
+"""Turns what a user may pass as an option (a name, a class, an object) into what training needs."""
+
+import copy
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import get_scorer
+from sklearn.utils.class_weight import compute_class_weight
+from torch import Tensor, nn
+
+from metabalance.nn import MLP, CrossEntropy, FocalLoss, LossFunction, class_logits
+
+OPTIMIZERS: Mapping[str, tuple[type[torch.optim.Optimizer], Mapping[str, Any]]] = {
+    "adamw": (torch.optim.AdamW, {}),
+    "adam": (torch.optim.Adam, {}),
+    "sgd": (torch.optim.SGD, {"momentum": 0.9, "nesterov": True}),
+}
+LOSSES: Mapping[str, Callable[[Tensor | None], nn.Module]] = {
+    "cross_entropy": lambda weight: CrossEntropy(weight),
+    "focal": lambda weight: FocalLoss(gamma=2.0, weight=weight),
+}
+SCHEDULES = ("constant", "cosine")
+
+
+def choose_optimizer(optimizer: Any, options: Mapping[str, Any]) -> tuple[type, dict[str, Any]]:
+    """Return the optimizer class and its keyword arguments, skorch-style names already stripped."""
+    if isinstance(optimizer, str):
+        if optimizer not in OPTIMIZERS:
+            raise ValueError(
+                f"optimizer must be one of {', '.join(OPTIMIZERS)} or a torch.optim class, got {optimizer!r}"
+            )
+        chosen, defaults = OPTIMIZERS[optimizer]
+        return chosen, {**defaults, **options}
+    if isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer):
+        return optimizer, dict(options)
+    raise TypeError(
+        f"optimizer must be a name or a subclass of torch.optim.Optimizer, got {optimizer!r}: pass the class, "
+        "and its arguments as optimizer__… parameters"
+    )
+
+
+def choose_loss(
+    loss: Any, class_weight: Any, classes: NDArray[Any], codes: NDArray[np.int64], device: torch.device
+) -> LossFunction:
+    """Return loss(output, target), which takes a module's raw output and class codes."""
+    if callable(loss):
+        if class_weight is not None:
+            raise ValueError(
+                f"class_weight={class_weight!r} goes with a named loss ({', '.join(LOSSES)}); "
+                "give the weights to your own loss function instead"
+            )
+        chosen: LossFunction = loss
+    elif loss in LOSSES:
+        weight = None
+        if class_weight is not None:
+            labels = classes[codes]
+            weights = compute_class_weight(class_weight, classes=classes, y=labels)
+            weight = torch.as_tensor(weights, dtype=torch.float32, device=device)
+        chosen = LOSSES[loss](weight)
+    else:
+        raise ValueError(f"loss must be one of {', '.join(LOSSES)} or a function, got {loss!r}")
+    return lambda output, target: chosen(class_logits(output), target)
+
+
+def choose_module(
+    module: Any,
+    options: Mapping[str, Any],
+    *,
+    example: Tensor,
+    n_classes: int,
+    hidden_sizes: Any,
+    dropout: Any,
+) -> nn.Module:
+    """Return a network of its own for one fit, checked on two example rows.
+
+    A class is built with the ``module__…`` options; arguments called ``n_inputs`` and ``n_outputs`` are
+    filled in where its signature has them. An instance is copied, so that a fit never changes what the user
+    passed.
+    """
+    n_outputs = 1 if n_classes == 2 else n_classes
+    built: nn.Module
+    if module is None:
+        if example.ndim != 2:
+            raise ValueError(
+                f"the default network takes tables of shape (n, features), got X of shape (n, "
+                f"{', '.join(map(str, example.shape[1:]))}): pass module= for such data, or flatten it"
+            )
+        built = MLP(example.shape[1], n_outputs, hidden_sizes=hidden_sizes, dropout=dropout, **options)
+    elif isinstance(module, nn.Module):
+        if options:
+            raise ValueError(
+                f"module__{next(iter(options))} was given with a ready-made module: pass the module's class"
+            )
+        built = copy.deepcopy(module)
+    elif isinstance(module, type) and issubclass(module, nn.Module):
+        sizes = {"n_inputs": example.shape[1], "n_outputs": n_outputs}
+        wanted = inspect.signature(module).parameters
+        filled_in = {name: size for name, size in sizes.items() if name in wanted}
+        built = module(**{**filled_in, **options})
+    else:
+        raise TypeError(f"module must be a torch.nn.Module class or instance, got {module!r}")
+    _check_output(built.to(example.device), example, n_classes)
+    return built
+
+
+def _check_output(module: nn.Module, example: Tensor, n_classes: int) -> None:
+    was_training = module.training
+    module.eval()
+    with torch.no_grad():
+        output = module(example)
+    module.train(was_training)
+    n_rows = len(example)
+    allowed = [(n_rows, n_classes)] + ([(n_rows, 1), (n_rows,)] if n_classes == 2 else [])
+    if not isinstance(output, Tensor) or tuple(output.shape) not in allowed:
+        found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise ValueError(
+            f"the module must return logits of shape (batch, {n_classes})"
+            f"{' or (batch, 1)' if n_classes == 2 else ''} for {n_classes} classes, got {found} for a batch of "
+            f"{n_rows}"
+        )
+
+
+def choose_score(scoring: Any, classes: NDArray[Any]) -> Callable[[NDArray[np.float64], Any], float]:
+    """Return score(probabilities, codes) from a scikit-learn scorer, its name, or None for ROC-AUC.
+
+    A scorer given by name sees class codes, so that names like "average_precision" or "f1", whose positive
+    label is the number 1, work for string labels too (the positive class is then ``classes[1]``). A scorer
+    object sees the user's own labels.
+    """
+    if scoring is None:
+        scoring = "roc_auc" if len(classes) == 2 else "roc_auc_ovr"
+    scorer = get_scorer(scoring)
+    labels = np.arange(len(classes)) if isinstance(scoring, str) else classes
+
+    def score(probabilities: NDArray[np.float64], codes: NDArray[np.int64]) -> float:
+        return float(scorer(_FixedPredictions(probabilities, labels), codes, labels[codes]))
+
+    return score
+
+
+class _FixedPredictions(ClassifierMixin, BaseEstimator):
+    """A fitted classifier, to a scorer, whose probabilities are known beforehand."""
+
+    def __init__(self, probabilities: Any, classes: Any) -> None:
+        self.probabilities = probabilities
+        self.classes = classes
+        self.classes_ = classes
+
+    def predict_proba(self, X: Any) -> Any:
+        return self.probabilities
+
+    def predict(self, X: Any) -> Any:
+        return self.classes_[self.probabilities.argmax(axis=1)]

@@ -1,0 +1,181 @@
+"""MetaBalance: meta-gradient training with one sampling strategy in each loop."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from metabalance.estimators.base import ImbalancedClassifier
+from metabalance.estimators.parameters import check_choice, check_number, check_positive_int
+from metabalance.meta import MetaGradient, adapt
+from metabalance.nn import LossFunction
+from metabalance.sampling import MetaBatchStream
+from metabalance.training import MetaBalance, Part, UpdateRule
+
+
+class MetaBalanceClassifier(ImbalancedClassifier):
+    """A neural network that learns from imbalanced data by meta-gradients.
+
+    Each outer update draws S pairs of batches, takes one gradient step on each imbalanced support batch, and
+    moves the parameters so that the balanced query batches are classified well *after* that step [1]_
+    (Algorithm 1).
+
+    An epoch is as many drawn rows, support and query counted alike, as the training part has (but at least
+    4,096 and one outer update), so that ``max_epochs`` means the same budget of rows here and in
+    `NeuralClassifier`.
+
+    Parameters
+    ----------
+    support_sampler : str or sampler, default="natural"
+        How support rows are drawn (inner loop): the name of a strategy, or an object with imbalanced-learn's
+        ``fit_resample``.
+    query_sampler : str or sampler, default="over"
+        How query rows are drawn (outer loop), usually balanced.
+    inner_lr : float, default=0.1
+        Step size γ of the inner step, at least 0; 0 is plain training on the query stream.
+    beta : float, default=0.0
+        Weight β of the support loss in the outer loss, at least 0.
+    meta_steps : int, default=8
+        Pairs S of batches in an outer update.
+    support_batch_size, query_batch_size : int, default=32
+        Rows in each support and each query batch.
+    order : {"exact", "first"}, default="exact"
+        Whether the outer gradient includes the second-order term.
+    engine : {"auto", "loop", "vectorized"}, default="auto"
+        How the meta steps are evaluated; see `MetaGradient`.
+    predict_with : {"meta", "adapted"}, default="meta"
+        Predict with the learned parameters θ, as the paper evaluates, or with θ', one inner step on the
+        natural training data away, which is what the outer loss optimises. Early stopping scores the same
+        ones. May be changed after the fit.
+    module, hidden_sizes, dropout, loss, class_weight, optimizer, lr, weight_decay, lr_schedule, max_epochs, \
+early_stopping, validation_fraction, scoring, callbacks, device, random_state, verbose
+        As in `NeuralClassifier`.
+    **module_and_optimizer_parameters
+        ``module__…`` and ``optimizer__…``.
+
+    Attributes
+    ----------
+    classes_, n_features_in_, feature_names_in_, module_, history_, rows_drawn_, interrupted_
+        As in `NeuralClassifier`; ``module_`` holds θ.
+    adapted_parameters_ : dict of str to Tensor
+        θ', by parameter name.
+
+    References
+    ----------
+    .. [1] Bansal, Goldblum, Cherepanova, Schwarzschild, Bruss, Goldstein. MetaBalance: High-Performance
+    Neural
+       Networks for Class-Imbalanced Data. 2021, arXiv:2106.09643.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_classification
+    >>> from metabalance import MetaBalanceClassifier
+    >>> X, y = make_classification(600, weights=[0.9], random_state=0)
+    >>> net = MetaBalanceClassifier(query_sampler="under", max_epochs=5, random_state=0).fit(X, y)
+    >>> net.predict(X).shape
+    (600,)
+    """
+
+    def __init__(
+        self,
+        *,
+        support_sampler: Any = "natural",
+        query_sampler: Any = "over",
+        inner_lr: float = 0.1,
+        beta: float = 0.0,
+        meta_steps: int = 8,
+        support_batch_size: int = 32,
+        query_batch_size: int = 32,
+        order: str = "exact",
+        engine: str = "auto",
+        predict_with: str = "meta",
+        module: Any = None,
+        hidden_sizes: Sequence[int] = (64, 32),
+        dropout: float | Sequence[float] = 0.0,
+        loss: Any = "cross_entropy",
+        class_weight: Any = None,
+        optimizer: Any = "adamw",
+        lr: float = 0.003,
+        weight_decay: float = 0.0,
+        lr_schedule: str = "constant",
+        max_epochs: int = 100,
+        early_stopping: bool | int = True,
+        validation_fraction: float = 0.2,
+        scoring: Any = None,
+        callbacks: Any = None,
+        device: Any = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
+        **module_and_optimizer_parameters: Any,
+    ) -> None:
+        self.support_sampler = support_sampler
+        self.query_sampler = query_sampler
+        self.inner_lr = inner_lr
+        self.beta = beta
+        self.meta_steps = meta_steps
+        self.support_batch_size = support_batch_size
+        self.query_batch_size = query_batch_size
+        self.order = order
+        self.engine = engine
+        self.predict_with = predict_with
+        self.module = module
+        self.hidden_sizes = hidden_sizes
+        self.dropout = dropout
+        self.loss = loss
+        self.class_weight = class_weight
+        self.optimizer = optimizer
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.lr_schedule = lr_schedule
+        self.max_epochs = max_epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.scoring = scoring
+        self.callbacks = callbacks
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+        self._keep_free_parameters(module_and_optimizer_parameters)
+
+    def _check_own_parameters(self) -> None:
+        for name in ("inner_lr", "beta"):
+            check_number(name, getattr(self, name), at_least=0)
+        for name in ("meta_steps", "support_batch_size", "query_batch_size"):
+            check_positive_int(name, getattr(self, name))
+        check_choice("order", self.order, ("exact", "first"))
+        check_choice("engine", self.engine, ("auto", "loop", "vectorized"))
+        check_choice("predict_with", self.predict_with, ("meta", "adapted"))
+
+    def _make_rule(
+        self, module: nn.Module, loss_fn: LossFunction, train: Part, categorical: Any, seed: int
+    ) -> UpdateRule:
+        stream = MetaBatchStream(
+            train.x,
+            train.y,
+            support=self.support_sampler,
+            query=self.query_sampler,
+            meta_steps=self.meta_steps,
+            support_batch_size=self.support_batch_size,
+            query_batch_size=self.query_batch_size,
+            random_state=seed,
+            device=train.x.device,
+            categorical=categorical,
+        )
+        meta = MetaGradient(
+            module,
+            loss_fn,
+            inner_lr=self.inner_lr,
+            beta=self.beta,
+            order=self.order,  # type: ignore[arg-type]
+            engine=self.engine,  # type: ignore[arg-type]
+        )
+        return MetaBalance(meta, stream)
+
+    def _adapt(self, module: nn.Module, loss_fn: LossFunction, train: Part) -> dict[str, torch.Tensor] | None:
+        return adapt(module, loss_fn, (train.x, train.y), self.inner_lr)
+
+    @property
+    def _predicts_adapted(self) -> bool:
+        check_choice("predict_with", self.predict_with, ("meta", "adapted"))
+        return self.predict_with == "adapted"

@@ -1,0 +1,43 @@
+"""Checks of an estimator's parameters, with the value found and the remedy in every message."""
+
+from numbers import Integral, Real
+from typing import Any
+
+from metabalance.estimators.choices import SCHEDULES
+
+
+def check_positive_int(name: str, value: Any) -> None:
+    """Raise unless value is a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name} must be a whole number, got {value!r}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value!r}")
+
+
+def check_number(name: str, value: Any, *, above: float | None = None, at_least: float | None = None) -> None:
+    """Raise unless value is a finite real number in its range."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if above is not None and not above < value < float("inf"):
+        raise ValueError(f"{name} must be above {above:g} and finite, got {value!r}")
+    if at_least is not None and not at_least <= value < float("inf"):
+        raise ValueError(f"{name} must be at least {at_least:g} and finite, got {value!r}")
+
+
+def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    """Raise unless value is one of the names."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+
+
+def check_shared_parameters(estimator: Any) -> None:
+    """Check the training parameters that every estimator has."""
+    check_number("lr", estimator.lr, above=0)
+    check_number("weight_decay", estimator.weight_decay, at_least=0)
+    check_positive_int("max_epochs", estimator.max_epochs)
+    check_choice("lr_schedule", estimator.lr_schedule, SCHEDULES)
+    if not isinstance(estimator.early_stopping, bool):
+        check_positive_int("early_stopping", estimator.early_stopping)
+    check_number("validation_fraction", estimator.validation_fraction, above=0)
+    if estimator.validation_fraction >= 1:
+        raise ValueError(f"validation_fraction must be below 1, got {estimator.validation_fraction!r}")

@@ -1,0 +1,161 @@
+"""Saved models: a folder with safetensors and JSON, which loading reads and never executes."""
+
+import json
+import os
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from metabalance.estimators.choices import choose_module
+from metabalance.estimators.tables import encoder_from_state
+from metabalance.training import resolve_device
+
+FORMAT = "metabalance-model"
+FORMAT_VERSION = 1
+DESCRIPTION_FILE = "model.json"
+WEIGHTS_FILE = "weights.safetensors"
+MODULE_PREFIX = "module."
+ADAPTED_PREFIX = "adapted."
+
+
+def save_model(estimator: Any, path: str | os.PathLike[str]) -> None:
+    """Write a fitted estimator to a folder, which is made if it does not exist."""
+    folder = Path(path)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{str(folder)!r} is a file: a model is saved as a folder, choose another path")
+    folder.mkdir(parents=True, exist_ok=True)
+    parameters, not_saved = _saveable(estimator.get_params(deep=False))
+    description = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "library_version": metadata.version("metabalance"),
+        "estimator": type(estimator).__name__,
+        "parameters": parameters,
+        "parameters_not_saved": not_saved,
+        "own_module": None if estimator.module is None else type(estimator.module_).__qualname__,
+        "classes": {"dtype": estimator.classes_.dtype.str, "values": estimator.classes_.tolist()},
+        "encoder": estimator.encoder_.to_state(),
+        "input_shape": list(estimator.input_shape_),
+        "history": estimator.history_,
+        "rows_drawn": estimator.rows_drawn_,
+        "interrupted": estimator.interrupted_,
+    }
+    adapted = estimator.adapted_parameters_ or {}
+    tensors = {MODULE_PREFIX + name: tensor for name, tensor in estimator.module_.state_dict().items()}
+    tensors |= {ADAPTED_PREFIX + name: tensor for name, tensor in adapted.items()}
+    # Copies, since safetensors refuses tensors that share memory, as tied weights do.
+    save_file(
+        {name: t.detach().cpu().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()},
+        folder / (WEIGHTS_FILE + ".new"),
+    )
+    (folder / (DESCRIPTION_FILE + ".new")).write_text(
+        json.dumps(description, indent=1, ensure_ascii=False), encoding="utf-8"
+    )
+    for name in (WEIGHTS_FILE, DESCRIPTION_FILE):
+        os.replace(folder / (name + ".new"), folder / name)
+
+
+def load_model(
+    known: dict[str, type], path: str | os.PathLike[str], module: Any = None, device: Any = "auto"
+) -> Any:
+    """Return the fitted estimator saved in a folder; ``known`` maps the names of estimators to classes."""
+    folder = Path(path)
+    description = _read_description(folder)
+    if description.get("estimator") not in known:
+        raise ValueError(
+            f"the model in {str(folder)!r} is a {description.get('estimator')}, not a {' or '.join(known)}"
+        )
+    try:
+        parameters = dict(description["parameters"])
+        own_module = description["own_module"]
+        classes = _restore_classes(description["classes"])
+        encoder = encoder_from_state(description["encoder"])
+        input_shape = tuple(description["input_shape"])
+        fitted = {name: description[name] for name in ("history", "rows_drawn", "interrupted")}
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"{str(folder / DESCRIPTION_FILE)!r} is damaged: {error!r} is missing or malformed"
+        ) from error
+    if (module is None) != (own_module is None):
+        raise ValueError(
+            f"the model in {str(folder)!r} has a network of its own, {own_module}: pass load(path, module=...) "
+            "with that class (loading never imports code by itself)"
+            if module is None
+            else f"the model in {str(folder)!r} has the default network: load it without module="
+        )
+    estimator = known[description["estimator"]](**{**parameters, "module": module})
+    resolved = resolve_device(device)
+    estimator.module_ = choose_module(
+        module,
+        estimator.options_for("module"),
+        example=torch.zeros((2, *input_shape), device=resolved),
+        n_classes=len(classes),
+        hidden_sizes=estimator.hidden_sizes,
+        dropout=estimator.dropout,
+    ).eval()
+    weights = _read_weights(folder, resolved)
+    try:
+        estimator.module_.load_state_dict(_with_prefix(weights, MODULE_PREFIX))
+    except RuntimeError as error:
+        raise ValueError(f"the weights in {str(folder)!r} do not fit the network: {error}") from error
+    estimator.adapted_parameters_ = _with_prefix(weights, ADAPTED_PREFIX) or None
+    estimator.set_fitted_input(encoder, classes, input_shape, resolved)
+    for name, value in fitted.items():
+        setattr(estimator, name + "_", value)
+    return estimator
+
+
+def _saveable(parameters: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Split parameters into those JSON holds exactly and a description of the rest, which a new fit needs."""
+    saved, not_saved = {}, {}
+    for name, value in parameters.items():
+        plain = value.item() if isinstance(value, np.generic) else value
+        try:
+            restored = json.loads(json.dumps(plain, allow_nan=False))
+        except (TypeError, ValueError):
+            restored = None
+        if restored == (list(plain) if isinstance(plain, tuple) else plain):
+            saved[name] = plain
+        else:
+            not_saved[name] = repr(value)
+    return saved, not_saved
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    file = folder / DESCRIPTION_FILE
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no saved model in {str(folder)!r}: {DESCRIPTION_FILE} is missing")
+    try:
+        description = json.loads(file.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{str(file)!r} is damaged: not valid JSON ({error})") from error
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise ValueError(f"{str(file)!r} does not describe a metabalance model")
+    if description.get("format_version") != FORMAT_VERSION:
+        raise ValueError(
+            f"the model in {str(folder)!r} has format version {description.get('format_version')!r}, this "
+            f"metabalance reads version {FORMAT_VERSION}: use the version of metabalance that saved it, "
+            f"{description.get('library_version')!r}"
+        )
+    return description
+
+
+def _read_weights(folder: Path, device: torch.device) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(folder / WEIGHTS_FILE, device=str(device))
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{str(folder / WEIGHTS_FILE)!r} is missing or damaged: {error}") from error
+
+
+def _restore_classes(saved: dict[str, Any]) -> NDArray[Any]:
+    return np.asarray(saved["values"], dtype=np.dtype(saved["dtype"]))
+
+
+def _with_prefix(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

@@ -1,0 +1,162 @@
+"""Plain training of a network on one resampled stream: the baseline everything is measured against."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from metabalance.estimators.base import ImbalancedClassifier
+from metabalance.estimators.parameters import check_positive_int
+from metabalance.nn import LossFunction
+from metabalance.sampling import BatchStream
+from metabalance.training import ERM, Part, UpdateRule
+
+
+class NeuralClassifier(ImbalancedClassifier):
+    """A neural network trained plainly, on batches drawn by one sampling strategy.
+
+    An epoch is as many drawn rows as the training part has (but at least 4,096), whatever the strategy and
+    the batch size, so that ``max_epochs`` means the same budget of rows here and in `MetaBalanceClassifier`.
+
+    Parameters
+    ----------
+    sampler : str or sampler, default="natural"
+        How the rows of a batch are chosen: the name of a strategy (``metabalance strategies`` lists them) or
+        an object with imbalanced-learn's ``fit_resample``. Only training rows are ever resampled.
+    batch_size : int, default=128
+        Rows in a batch.
+    module : torch.nn.Module class or instance, optional
+        The network, taking float32 of shape (batch, …) and returning logits of shape (batch, n_classes), or
+        (batch, 1) for two classes. A class is built with the ``module__…`` parameters, and its arguments
+        named ``n_inputs`` and ``n_outputs`` are filled in. By default a multilayer perceptron.
+    hidden_sizes : sequence of int, default=(64, 32)
+        Hidden layers of the default network.
+    dropout : float or sequence of float, default=0.0
+        Dropout probability of the default network, one for all hidden layers or one each.
+    loss : {"cross_entropy", "focal"} or callable, default="cross_entropy"
+        The loss. A callable takes logits (batch, n_classes) and class codes (batch,) and returns a scalar.
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each class in a named loss, as in scikit-learn.
+    optimizer : {"adamw", "adam", "sgd"} or torch.optim class, default="adamw"
+        "sgd" has Nesterov momentum 0.9. More arguments: ``optimizer__…``.
+    lr : float, default=0.003
+        Learning rate.
+    weight_decay : float, default=0.0
+        Weight decay of the optimizer.
+    lr_schedule : {"constant", "cosine"}, default="constant"
+        Learning rate over the epochs; "cosine" falls to 0 at ``max_epochs``.
+    max_epochs : int, default=100
+        Epochs at most.
+    early_stopping : bool or int, default=True
+        Hold out a stratified part of the rows, stop after this many epochs (True: 10) without a better score
+        on it, and restore the best epoch's parameters. Each class needs two rows.
+    validation_fraction : float in (0, 1), default=0.2
+        Share of each class that is held out.
+    scoring : str, scorer or None, default=None
+        scikit-learn scorer that early stopping follows; None is ROC-AUC (one-vs-rest for many classes).
+    callbacks : list of skorch callbacks, optional
+        Run after ours and before early stopping.
+    device : {"auto", "cpu", "cuda"} or torch.device, default="auto"
+        Where the data and the network live.
+    random_state : int, RandomState or None, default=None
+        Seed of the split, the initial weights, the batches and dropout.
+    verbose : int, default=0
+        1 shows a progress bar with the time left.
+    **module_and_optimizer_parameters
+        ``module__…`` and ``optimizer__…``.
+
+    Attributes
+    ----------
+    classes_ : array of shape (n_classes,)
+    n_features_in_ : int
+    feature_names_in_ : array of str
+        Only when X had column names.
+    module_ : torch.nn.Module
+        The trained network, in evaluation mode.
+    history_ : list of dict
+        For each epoch: train_loss, recall of the majority class and mean recall of the others on training and
+        on held-out rows, valid_loss and valid_score.
+    rows_drawn_ : int
+        Training rows drawn over the whole fit.
+    interrupted_ : bool
+        Whether the user broke the fit off; the best parameters until then are kept.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_classification
+    >>> from metabalance import NeuralClassifier
+    >>> X, y = make_classification(600, weights=[0.9], random_state=0)
+    >>> net = NeuralClassifier(sampler="over", max_epochs=5, random_state=0).fit(X, y)
+    >>> net.predict_proba(X).shape
+    (600, 2)
+    """
+
+    def __init__(
+        self,
+        *,
+        sampler: Any = "natural",
+        batch_size: int = 128,
+        module: Any = None,
+        hidden_sizes: Sequence[int] = (64, 32),
+        dropout: float | Sequence[float] = 0.0,
+        loss: Any = "cross_entropy",
+        class_weight: Any = None,
+        optimizer: Any = "adamw",
+        lr: float = 0.003,
+        weight_decay: float = 0.0,
+        lr_schedule: str = "constant",
+        max_epochs: int = 100,
+        early_stopping: bool | int = True,
+        validation_fraction: float = 0.2,
+        scoring: Any = None,
+        callbacks: Any = None,
+        device: Any = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
+        **module_and_optimizer_parameters: Any,
+    ) -> None:
+        self.sampler = sampler
+        self.batch_size = batch_size
+        self.module = module
+        self.hidden_sizes = hidden_sizes
+        self.dropout = dropout
+        self.loss = loss
+        self.class_weight = class_weight
+        self.optimizer = optimizer
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.lr_schedule = lr_schedule
+        self.max_epochs = max_epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.scoring = scoring
+        self.callbacks = callbacks
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+        self._keep_free_parameters(module_and_optimizer_parameters)
+
+    def _check_own_parameters(self) -> None:
+        check_positive_int("batch_size", self.batch_size)
+
+    def _make_rule(
+        self, module: nn.Module, loss_fn: LossFunction, train: Part, categorical: Any, seed: int
+    ) -> UpdateRule:
+        stream = BatchStream(
+            train.x,
+            train.y,
+            strategy=self.sampler,
+            batch_size=self.batch_size,
+            random_state=seed,
+            device=train.x.device,
+            categorical=categorical,
+        )
+        return ERM(module, loss_fn, stream)
+
+    def _adapt(self, module: nn.Module, loss_fn: LossFunction, train: Part) -> dict[str, torch.Tensor] | None:
+        return None
+
+    @property
+    def _predicts_adapted(self) -> bool:
+        return False

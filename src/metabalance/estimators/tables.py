@@ -1,0 +1,274 @@
+"""Encoders from what people have (tables, images, sequences) to float32 arrays, fitted on training rows only.
+
+This is our own code rather than scikit-learn's ``ColumnTransformer`` because a fitted pipeline can only be
+saved by pickle, which runs code on loading; an encoder's state here is plain JSON.
+"""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import check_array
+
+from metabalance.estimators.arrays import ArrayEncoder
+from metabalance.estimators.columns import COLUMN_KINDS, Column, EmptyColumn, Values, kind_of
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+class TableEncoder:
+    """Turn a table of numbers, booleans and categories into a float32 matrix.
+
+    - Numbers: robust scaling z = (x − median) / IQR (the standard deviation where the IQR is 0; output 0
+      where that is 0 too), then smooth clipping z / sqrt(1 + (z / 3)²), which keeps outliers within ±3.
+      A column with missing values in ``fit`` is imputed with its median and gains a 0/1 indicator.
+    - Booleans: 0/1, missing values likewise (the more frequent value, and an indicator).
+    - Text, mixed and ``category`` columns: one-hot over the categories seen in ``fit``; missing is a category
+      of its own if ``fit`` saw it. A category never seen becomes zeros, or "other" where there is one.
+    - Columns without a single value in ``fit`` become 0.
+
+    Parameters
+    ----------
+    max_categories : int, default=32
+        Most one-hot outputs of a column, at least 2, not counting that for missing values. With more
+        categories than this, the most frequent ``max_categories - 1`` keep their output and the rest share
+        one, "other".
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Columns of the table.
+    feature_names_in_ : list of str or None
+        Column names; None for arrays and for data frames whose names are not strings.
+    n_outputs_ : int
+        Width of the result.
+    categorical_outputs_ : ndarray of bool, shape (n_outputs_,)
+        True for one-hot, boolean and missing-indicator outputs.
+
+    References
+    ----------
+    Scaling and clipping: RealMLP, Holzmüller, Grinsztajn and Steinwart, "Better by default: strong pre-tuned
+    MLPs and boosted trees on tabular data", NeurIPS 2024.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from metabalance.estimators.tables import TableEncoder
+    >>> table = pd.DataFrame({"age": [30, 40, 50], "city": ["Bern", "Rome", "Bern"]})
+    >>> TableEncoder().fit(table).transform(table).round(2).tolist()
+    [[-0.9..., 1.0, 0.0], [0.0, 0.0, 1.0], [0.9..., 1.0, 0.0]]
+    """
+
+    n_features_in_: int
+    feature_names_in_: list[str] | None
+    n_outputs_: int
+    categorical_outputs_: np.ndarray[Any, np.dtype[np.bool_]]
+
+    def __init__(self, max_categories: int = 32) -> None:
+        self.max_categories = max_categories
+        self._columns: tuple[Column, ...] = ()
+
+    def fit(self, X: Any) -> Self:
+        """Learn medians, scales and categories from ``X``: array-like or DataFrame, shape (n, n_features).
+
+        Raises
+        ------
+        ValueError
+            Not two-dimensional, no rows or columns, duplicate names, infinite or complex numbers.
+        TypeError
+            Sparse matrices; columns of dates, durations or nested objects.
+        """
+        limit = self.max_categories
+        if isinstance(limit, bool) or not isinstance(limit, (int, np.integer)) or limit < 2:
+            raise ValueError(f"max_categories={limit!r} is not usable: give a whole number of at least 2")
+        frame, names = _as_frame(X)
+        if len(frame) == 0:
+            raise ValueError(
+                f"Found array with 0 sample(s) (shape={frame.shape}): fit needs at least one row"
+            )
+        columns: list[Column] = []
+        large = []
+        for index, label in enumerate(_labels(names, frame.shape[1])):
+            kind = kind_of(frame.iloc[:, index], label)
+            values = kind.read(frame.iloc[:, index], label)
+            if _exceeds_float32(values):
+                large.append(label)
+            elif pd.isna(values).all():
+                columns.append(EmptyColumn())
+            else:
+                columns.append(kind.fit(values, int(limit)))
+        _refuse_large(large)
+        self._restore(columns, names)
+        return self
+
+    def transform(self, X: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Encode ``X``, shape (n, n_features), as float32 of shape (n, n_outputs_); n may be 0.
+
+        Columns of a DataFrame are matched by name, whatever their order; those of an array by position.
+
+        Raises
+        ------
+        ValueError
+            Other columns than in ``fit``, text in a column of numbers, infinite numbers.
+        """
+        if not self._columns:
+            raise NotFittedError("This TableEncoder is not fitted yet: call fit with the training rows first")
+        frame = self._match(*_as_frame(X))
+        out = np.zeros((len(frame), self.n_outputs_), dtype=np.float32)
+        large, start = [], 0
+        for index, label in enumerate(_labels(self.feature_names_in_, self.n_features_in_)):
+            column = self._columns[index]
+            values = column.read(frame.iloc[:, index], label)
+            if _exceeds_float32(values):
+                large.append(label)
+            else:
+                column.encode(values, out[:, start : start + len(column.outputs)])
+            start += len(column.outputs)
+        _refuse_large(large)
+        return out
+
+    def to_state(self) -> dict[str, Any]:
+        """Everything ``from_state`` needs, as plain JSON types."""
+        kinds = {kind: name for name, kind in COLUMN_KINDS.items()}
+        return {
+            "encoder": "table",
+            "max_categories": int(self.max_categories),
+            "feature_names": self.feature_names_in_,
+            "columns": [{"kind": kinds[type(column)], **asdict(column)} for column in self._columns],
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild the encoder that ``to_state`` described; it transforms bit for bit alike."""
+        encoder = cls(state["max_categories"])
+        columns = []
+        for saved in state["columns"]:
+            # JSON knows lists only.
+            fields: dict[str, Any] = {
+                key: tuple(value) if isinstance(value, list) else value for key, value in saved.items()
+            }
+            columns.append(COLUMN_KINDS[fields.pop("kind")](**fields))
+        encoder._restore(columns, state["feature_names"])
+        return encoder
+
+    def _restore(self, columns: list[Column], names: list[str] | None) -> None:
+        self._columns = tuple(columns)
+        self.n_features_in_ = len(columns)
+        self.feature_names_in_ = names
+        self.categorical_outputs_ = np.array([flag for column in columns for flag in column.outputs])
+        self.n_outputs_ = len(self.categorical_outputs_)
+
+    def _match(self, frame: Any, names: list[str] | None) -> Any:
+        """The columns of ``fit`` in the order of ``fit``."""
+        fitted = self.feature_names_in_
+        if fitted is not None and names is not None:
+            _compare_names(fitted, names)
+            return frame[fitted]
+        if frame.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"X has {frame.shape[1]} features, but TableEncoder is expecting {self.n_features_in_} "
+                "features as input: give the columns that it was fitted on"
+            )
+        if fitted is not None:
+            message = "X does not have valid feature names, but TableEncoder was fitted with feature names"
+            warnings.warn(message, UserWarning, stacklevel=3)
+        elif names is not None:
+            message = "X has feature names, but TableEncoder was fitted without feature names"
+            warnings.warn(message, UserWarning, stacklevel=3)
+        return frame
+
+
+def make_encoder(X: Any) -> TableEncoder | ArrayEncoder:
+    """Choose by dimension: an `ArrayEncoder` from three dimensions on, else a `TableEncoder`; not fitted.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> type(make_encoder(np.zeros((5, 8, 8)))).__name__
+    'ArrayEncoder'
+    """
+    ndim = np.array(X, dtype=object).ndim if isinstance(X, (list, tuple)) else np.ndim(X)
+    return ArrayEncoder() if ndim >= 3 else TableEncoder()
+
+
+def encoder_from_state(state: Mapping[str, Any]) -> TableEncoder | ArrayEncoder:
+    """Rebuild whichever encoder ``to_state`` described.
+
+    Raises
+    ------
+    ValueError
+        The state names no encoder known here.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> state = TableEncoder().fit(np.eye(3)).to_state()
+    >>> encoder_from_state(state).n_features_in_
+    3
+    """
+    encoders: dict[Any, type[TableEncoder | ArrayEncoder]] = {"table": TableEncoder, "array": ArrayEncoder}
+    name = state.get("encoder")
+    if name not in encoders:
+        raise ValueError(
+            f"unknown encoder {name!r} in the saved state: expected one of {', '.join(encoders)}"
+        )
+    return encoders[name].from_state(state)
+
+
+def _as_frame(X: Any) -> tuple[Any, list[str] | None]:
+    """``X`` as a DataFrame, and its column names where they are strings."""
+    if not isinstance(X, pd.DataFrame):
+        # Lists may mix numbers and text: as objects, each column keeps its own kind.
+        rows = np.array(X, dtype=object) if isinstance(X, (list, tuple)) else X
+        array = check_array(rows, dtype=None, ensure_all_finite=False, ensure_min_samples=0)
+        return pd.DataFrame(array.astype(object) if array.dtype.kind == "U" else array, copy=False), None
+    if X.shape[1] == 0:
+        raise ValueError(f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
+    repeated = list(dict.fromkeys(str(name) for name in X.columns[X.columns.duplicated()]))
+    if repeated:
+        raise ValueError(f"column names occur more than once: {', '.join(repeated)}; rename or drop them")
+    textual = [isinstance(name, str) for name in X.columns]
+    if all(textual):
+        return X, list(X.columns)
+    if any(textual):
+        odd = X.columns[textual.index(False)]
+        raise TypeError(
+            f"column names must be all strings, but {odd!r} is a {type(odd).__name__}: "
+            "rename the columns with X.columns = X.columns.astype(str)"
+        )
+    return X, None
+
+
+def _labels(names: list[str] | None, n_columns: int) -> Iterator[str]:
+    return (f"column {index if names is None else repr(names[index])}" for index in range(n_columns))
+
+
+def _compare_names(fitted: list[str], names: list[str]) -> None:
+    parts = []
+    for title, missing in (
+        ("Feature names unseen at fit time:", sorted(set(names) - set(fitted))),
+        ("Feature names seen at fit time, yet now missing:", sorted(set(fitted) - set(names))),
+    ):
+        if missing:
+            shown = [f"- {name}" for name in missing[:5]] + (["- ..."] if len(missing) > 5 else [])
+            parts += [title, *shown]
+    if parts:
+        lines = ["The feature names should match those that were passed during fit.", *parts]
+        raise ValueError("\n".join(lines) + "\n")
+
+
+def _exceeds_float32(values: Values) -> bool:
+    # Category names come as objects and have no size; NaN compares False.
+    return values.dtype.kind == "f" and bool((np.abs(values) > _LARGEST).any())
+
+
+def _refuse_large(labels: list[str]) -> None:
+    if labels:
+        raise ValueError(
+            f"X holds infinity or a value too large for float32 in {', '.join(labels)}: "
+            "correct these values, or make them NaN to have them treated as missing"
+        )

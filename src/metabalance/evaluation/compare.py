@@ -1,0 +1,297 @@
+"""Cross-validated comparison of methods on the same folds."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from sklearn.base import clone
+from sklearn.model_selection import StratifiedKFold
+from sklearn.utils import _safe_indexing, check_consistent_length
+
+from metabalance.estimators.base import PATIENCE, ImbalancedClassifier
+from metabalance.estimators.labels import encode_labels
+from metabalance.evaluation.comparison import Comparison, FoldResult
+from metabalance.evaluation.environment import describe_environment
+from metabalance.evaluation.methods import DEFAULT_METHODS, Method, resolve_method, with_ablations
+from metabalance.evaluation.metrics import recall_per_class, score_predictions
+from metabalance.training import MIN_ROWS_PER_EPOCH
+
+Codes = NDArray[np.int64]
+Split = tuple[NDArray[np.intp], NDArray[np.intp]]
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One fit: a method on a split with a seed."""
+
+    method: Method
+    split: int
+    seed: int
+    train: NDArray[np.intp]
+    test: NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """Why a method cannot run on these data."""
+
+    method: str
+    reason: str
+
+
+def compare(
+    X: Any,
+    y: Any,
+    *,
+    methods: Sequence[Any] | None = None,
+    cv: Any = 5,
+    n_seeds: int = 1,
+    scoring: Any = None,
+    max_epochs: int = 50,
+    network: Mapping[str, Any] | None = None,
+    random_state: int = 0,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+    dataset: str = "data",
+    command: str | None = None,
+) -> Comparison:
+    """Train and score methods on the same cross-validation folds.
+
+    Every network gets the same architecture, the same budget of drawn training rows and the same early
+    stopping; encoding, resampling and the validation split happen inside each fold's training part. The
+    no-adaptation ablation of every MetaBalance method is added where it is not listed: it shows which part of
+    a gain is the meta-gradient and which the balanced batches.
+
+    Parameters
+    ----------
+    X : DataFrame or array of shape (n_rows, …)
+    y : array-like of shape (n_rows,)
+        Labels. Of two classes, the rarer one is the positive class of ROC-AUC and average precision.
+    methods : sequence of str or (str, classifier), optional
+        Names (see `method_names`), such as "naive", "smote", "metabalance:natural/under", "lightgbm", or
+        pairs of a name and a classifier of your own.
+    cv : int, splitter or iterable of (train, test), default=5
+        An int means that many stratified, shuffled folds.
+    n_seeds : int, default=1
+        Fits of each method on each split, with different seeds.
+    scoring : str or scorer, optional
+        What early stopping follows; None is ROC-AUC (one-vs-rest for many classes).
+    max_epochs : int, default=50
+        Budget of every network, in epochs (see `NeuralClassifier` for what an epoch is).
+    network : dict, optional
+        More options for every network: any parameter that `NeuralClassifier` and `MetaBalanceClassifier`
+        share, such as ``hidden_sizes`` or ``module``.
+    random_state : int, default=0
+        Seed of the folds and of every fit.
+    n_jobs : int, optional
+        Fits at a time, as in joblib; -1 uses all cores.
+    verbose : int, default=0
+        1 shows a progress bar.
+    dataset : str, default="data"
+        Name in the report.
+    command : str, optional
+        The command line to quote in the report.
+
+    Returns
+    -------
+    Comparison
+        ``.frame`` is the leaderboard; ``.to_html`` and ``.to_json`` write it out.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the data, the folds or a method's name cannot be used, or if no method can run on the data.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_classification
+    >>> import metabalance as mb
+    >>> X, y = make_classification(400, weights=[0.9], random_state=0)
+    >>> comparison = mb.compare(X, y, methods=["naive", "logistic-regression"], cv=2, max_epochs=3)
+    >>> sorted(comparison.frame.index)
+    ['logistic-regression', 'naive']
+    """
+    started = time.perf_counter()
+    check_consistent_length(X, y)
+    if isinstance(n_seeds, bool) or not isinstance(n_seeds, int) or n_seeds < 1:
+        raise ValueError(f"n_seeds must be a whole number of at least 1, got {n_seeds!r}")
+    labels, codes, counts = _codes_by_frequency(y)
+    splits = _make_splits(cv, X, codes, labels, random_state)
+    chosen = _choose_methods(DEFAULT_METHODS if methods is None else methods)
+    shared = {"max_epochs": max_epochs, "scoring": scoring, **(network or {})}
+
+    tasks = [
+        _Task(method, split, seed, train, test)
+        for split, (train, test) in enumerate(splits)
+        for seed in range(n_seeds)
+        for method in chosen
+    ]
+    outcomes = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(
+        delayed(_run)(task, X, codes, labels, shared, random_state) for task in tasks
+    )
+    if verbose:
+        outcomes = track(outcomes, "comparing", total=len(tasks), console=Console(stderr=True))
+    finished = list(outcomes)
+    skipped = {outcome.method: outcome.reason for outcome in finished if isinstance(outcome, _Failure)}
+    order = {method.info.name: position for position, method in enumerate(chosen)}
+    results = sorted(
+        (o for o in finished if isinstance(o, FoldResult) and o.method not in skipped),
+        key=lambda result: (result.split, result.seed, order[result.method]),
+    )
+    if not results:
+        name, reason = next(iter(skipped.items()))
+        raise ValueError(f"no method can run on these data; {name}: {reason}")
+    return Comparison(
+        dataset=dataset,
+        n_rows=len(codes),
+        n_features=int(np.prod(np.shape(X)[1:])),
+        classes=tuple(labels),
+        class_counts=dict(zip(labels, counts, strict=True)),
+        methods=tuple(method.info for method in chosen if method.info.name not in skipped),
+        results=tuple(results),
+        skipped={name: skipped[name] for name in order if name in skipped},
+        settings=_settings(cv, len(splits), n_seeds, random_state, scoring, max_epochs, network),
+        environment=describe_environment(),
+        seconds=time.perf_counter() - started,
+        command=command,
+    )
+
+
+def _codes_by_frequency(y: Any) -> tuple[list[str], Codes, list[int]]:
+    """Labels as text, and codes: the most frequent class first, so that of two the rare one is class 1."""
+    classes, codes = encode_labels(y)
+    counts = np.bincount(codes)
+    by_frequency = np.argsort(-counts, kind="stable")
+    rank = np.empty_like(by_frequency)
+    rank[by_frequency] = np.arange(len(classes))
+    return [str(label) for label in classes[by_frequency]], rank[codes], counts[by_frequency].tolist()
+
+
+def _make_splits(cv: Any, X: Any, codes: Codes, labels: list[str], random_state: int) -> list[Split]:
+    if isinstance(cv, int) and not isinstance(cv, bool):
+        rarest = int(np.bincount(codes).min())
+        if not 2 <= cv <= rarest:
+            raise ValueError(
+                f"cv={cv}: the number of folds must be at least 2 and at most the {rarest} rows of the "
+                f"rarest class {labels[-1]!r}; use fewer folds, or merge or drop that class"
+            )
+        cv = StratifiedKFold(cv, shuffle=True, random_state=random_state)
+    pairs: Iterable[Split]
+    if isinstance(cv, Iterable):
+        pairs = cv
+    else:
+        try:
+            pairs = cv.split(X, codes)
+        except AttributeError as error:
+            raise TypeError(
+                f"cv must be a number of folds, a splitter or (train, test) pairs, got {cv!r}"
+            ) from error
+    splits = [(np.asarray(train), np.asarray(test)) for train, test in pairs]
+    if not splits:
+        raise ValueError("cv has no splits")
+    return splits
+
+
+def _choose_methods(specs: Sequence[Any]) -> tuple[Method, ...]:
+    if isinstance(specs, str) or not specs:
+        raise ValueError(f"methods must be a list of at least one method, got {specs!r}")
+    chosen = with_ablations(tuple(resolve_method(spec) for spec in specs))
+    repeated = [name for name, n in Counter(method.info.name for method in chosen).items() if n > 1]
+    if repeated:
+        raise ValueError(f"methods are listed more than once: {', '.join(repeated)}")
+    return chosen
+
+
+def _run(
+    task: _Task, X: Any, codes: Codes, labels: list[str], shared: Mapping[str, Any], random_state: int
+) -> FoldResult | _Failure:
+    name = task.method.info.name
+    with _one_torch_thread():
+        try:
+            # Seeds differ between splits and repetitions, not between methods, which thus start alike.
+            entropy = np.random.SeedSequence([random_state, task.split, task.seed])
+            classifier = clone(task.method.build(shared, int(entropy.generate_state(1)[0] % 2**31)))
+            started = time.perf_counter()
+            classifier.fit(_safe_indexing(X, task.train), codes[task.train])
+            fitted = time.perf_counter()
+        except (ValueError, TypeError, FloatingPointError) as error:
+            return _Failure(name, " ".join(str(error).split()))
+        is_network = isinstance(classifier, ImbalancedClassifier)
+        if is_network and classifier.interrupted_:
+            raise KeyboardInterrupt
+        proba = _columns_for_all(classifier, _safe_indexing(X, task.test), len(labels))
+        predicted = time.perf_counter()
+    y_test = codes[task.test]
+    return FoldResult(
+        method=name,
+        split=task.split,
+        seed=task.seed,
+        metrics=score_predictions(y_test, proba),
+        recall=dict(zip(labels, recall_per_class(y_test, proba).tolist(), strict=True)),
+        fit_seconds=fitted - started,
+        predict_seconds=predicted - fitted,
+        rows_drawn=classifier.rows_drawn_ if is_network else None,
+        y_true=y_test,
+        proba=proba.astype(np.float32),
+        history=tuple(classifier.history_) if is_network else (),
+    )
+
+
+def _columns_for_all(classifier: Any, X: Any, n_classes: int) -> NDArray[np.float64]:
+    """Probabilities with a column for every class, also those that the training part did not have."""
+    proba = np.asarray(classifier.predict_proba(X), dtype=np.float64)
+    full = np.zeros((len(proba), n_classes))
+    full[:, np.asarray(classifier.classes_, dtype=np.intp)] = proba
+    return full
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """Small networks run faster on one thread than on two, and folds run side by side."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _settings(
+    cv: Any,
+    n_splits: int,
+    n_seeds: int,
+    random_state: int,
+    scoring: Any,
+    max_epochs: int,
+    network: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    early = (network or {}).get("early_stopping", True)
+    patience = PATIENCE if early is True else early
+    return {
+        "cv": f"{cv} stratified folds" if isinstance(cv, int) else f"{n_splits} splits of {cv!r:.200}",
+        "n_seeds": n_seeds,
+        "random_state": random_state,
+        "scoring": "ROC-AUC" if scoring is None else str(scoring),
+        "prior": "Metrics are taken on the test parts as they are, at their own class frequencies.",
+        "budget": (
+            f"Every network may draw the same number of training rows: {max_epochs} epochs of as many rows as "
+            f"its training part has, but at least {MIN_ROWS_PER_EPOCH:,} (support and query rows both count)."
+        ),
+        "early_stopping": (
+            f"Every network stops after {patience} epochs without a better "
+            f"{'ROC-AUC' if scoring is None else scoring} on a stratified hold-out of its training part, and "
+            "keeps its best epoch."
+            if early
+            else "No early stopping: every network trains for all its epochs."
+        ),
+        "network": {name: repr(value) for name, value in (network or {}).items()},
+    }

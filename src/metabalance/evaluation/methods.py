@@ -1,0 +1,182 @@
+"""The methods of a comparison, by name: one entry each.
+
+A method is a recipe for an unfitted scikit-learn classifier. The networks all get the same options (network,
+budget, early stopping), so that what is left between two of them is the method.
+"""
+
+import difflib
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sklearn.base import BaseEstimator, is_classifier
+
+from metabalance.estimators import MetaBalanceClassifier, NeuralClassifier
+from metabalance.evaluation.comparison import MethodInfo
+from metabalance.evaluation.rivals import RIVALS
+from metabalance.sampling import STRATEGIES
+
+DEFAULT_PAIR = "natural/over"
+DEFAULT_METHODS = (
+    "naive",
+    "over",
+    "under",
+    "smote",
+    "class-weighted",
+    "focal",
+    "metabalance",
+    "logistic-regression:balanced",
+    "lightgbm" if importlib.util.find_spec("lightgbm") else "hist-gradient-boosting",
+    "balanced-random-forest",
+)
+
+# builds an estimator from (options shared by all networks, random_state)
+Build = Callable[[Mapping[str, Any], int], BaseEstimator]
+
+
+@dataclass(frozen=True)
+class Method:
+    """What a row of the leaderboard is, and how to make its classifier."""
+
+    info: MethodInfo
+    build: Build
+
+
+def _network(**own: Any) -> Build:
+    return lambda shared, seed: NeuralClassifier(**{**shared, **own, "random_state": seed})
+
+
+def _meta(**own: Any) -> Build:
+    return lambda shared, seed: MetaBalanceClassifier(**{**shared, **own, "random_state": seed})
+
+
+def _fixed_methods() -> dict[str, Method]:
+    networks = {
+        "naive": ("Naive network", "plain training on the data as they are", _network(sampler="natural")),
+        "class-weighted": (
+            "Class-weighted network",
+            "plain training, the loss weighted by inverse class frequency",
+            _network(class_weight="balanced"),
+        ),
+        "focal": (
+            "Focal loss",
+            "plain training with focal loss, γ = 2 (Lin et al. 2017)",
+            _network(loss="focal"),
+        ),
+    }
+    for name, strategy in STRATEGIES.items():
+        if name != "natural":
+            networks[name] = (
+                f"{name} network",
+                f"plain training; {strategy.summary}",
+                _network(sampler=name),
+            )
+    methods = {
+        name: Method(MethodInfo(name, title, "network", description), build)
+        for name, (title, description, build) in networks.items()
+    }
+    for name, rival in RIVALS.items():
+        methods[name] = Method(MethodInfo(name, rival.title, "rival", rival.description), rival.build)
+    return methods
+
+
+# prefix → (title, what it is, options, family); each takes ":support/query" and "@adapted".
+META_FORMS: Mapping[str, tuple[str, str, dict[str, Any], str]] = {
+    "metabalance": ("MetaBalance", "exact meta-gradient (Algorithm 1)", {}, "metabalance"),
+    "first-order": (
+        "First order",
+        "ablation: MetaBalance without the second-order term",
+        {"order": "first"},
+        "metabalance",
+    ),
+    "no-adaptation": (
+        "No adaptation",
+        "ablation: MetaBalance with an inner step of 0, which is plain training on the query batches",
+        {"inner_lr": 0.0},
+        "network",
+    ),
+}
+FIXED_METHODS = _fixed_methods()
+
+
+def method_names() -> tuple[str, ...]:
+    """All names, the forms of MetaBalance with their default pair of strategies."""
+    return (*FIXED_METHODS, *META_FORMS)
+
+
+def resolve_method(spec: Any) -> Method:
+    """Return the method for a name, or for a (name, classifier) pair of the user's own.
+
+    Parameters
+    ----------
+    spec : str or (str, classifier)
+        A name from `method_names`; ``metabalance``, ``first-order`` and ``no-adaptation`` also as
+        ``metabalance:SUPPORT/QUERY`` with two strategy names, and with ``@adapted`` to predict at θ'.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    TypeError
+        If spec is neither a name nor a pair with a classifier.
+    """
+    if isinstance(spec, str):
+        return FIXED_METHODS[spec] if spec in FIXED_METHODS else _resolve_meta_form(spec)
+    if isinstance(spec, tuple) and len(spec) == 2 and isinstance(spec[0], str) and is_classifier(spec[1]):
+        name, classifier = spec
+        info = MethodInfo(name, name, _family(classifier), f"your own {type(classifier).__name__}")
+        return Method(info, lambda shared, seed: classifier)
+    raise TypeError(f"a method is a name or a (name, classifier) pair, got {spec!r}")
+
+
+def with_ablations(methods: tuple[Method, ...]) -> tuple[Method, ...]:
+    """Put the no-adaptation ablation behind every MetaBalance method that lacks it."""
+    listed = {method.info.name for method in methods}
+    complete: list[Method] = []
+    for method in methods:
+        complete.append(method)
+        form, _, pair = method.info.name.partition("@")[0].partition(":")
+        ablation = f"no-adaptation:{pair}" if pair else "no-adaptation"
+        if form in META_FORMS and form != "no-adaptation" and ablation not in listed:
+            listed.add(ablation)
+            complete.append(resolve_method(ablation))
+    return tuple(complete)
+
+
+def _family(classifier: Any) -> str:
+    if isinstance(classifier, MetaBalanceClassifier):
+        return "metabalance"
+    return "network" if isinstance(classifier, NeuralClassifier) else "rival"
+
+
+def _resolve_meta_form(name: str) -> Method:
+    body, at, where = name.partition("@")
+    form, colon, pair = body.partition(":")
+    if form not in META_FORMS:
+        close = difflib.get_close_matches(name, method_names(), n=1)
+        raise ValueError(
+            f"there is no method {name!r}{f'; did you mean {close[0]!r}?' if close else '.'} "
+            f"Methods: {', '.join(method_names())}, and metabalance:SUPPORT/QUERY with other strategies"
+        )
+    if at and where != "adapted":
+        raise ValueError(f"method {name!r} ends in @{where}; the only such ending is @adapted")
+    support, slash, query = (pair if colon else DEFAULT_PAIR).partition("/")
+    for strategy in (support, query):
+        if not slash or strategy not in STRATEGIES:
+            raise ValueError(
+                f"method {name!r} must be {form}:SUPPORT/QUERY with two of the strategies "
+                f"{', '.join(STRATEGIES)}"
+            )
+    title, description, options, family = META_FORMS[form]
+    info = MethodInfo(
+        name,
+        f"{title} {support}/{query}{' at θ′' if at else ''}",
+        family,
+        f"{description}; support batches {support}, query batches {query}"
+        + ("; predicts after one inner step on the training data" if at else ""),
+    )
+    predict_with = "adapted" if at else "meta"
+    return Method(
+        info, _meta(support_sampler=support, query_sampler=query, predict_with=predict_with, **options)
+    )

@@ -1,0 +1,120 @@
+"""Classification losses on logits, for two classes or many, with optional class weights.
+
+Every loss here takes class logits of shape (batch, K) and integer targets of shape (batch,), and returns the
+mean over the rows: over rows, not over weights, so that losses of chunks add up to the loss of the whole.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+LossFunction = Callable[[Tensor, Tensor], Tensor]
+
+
+def class_logits(output: Tensor) -> Tensor:
+    """Logits with one column per class, from a network's output.
+
+    A network for two classes may end in a single logit z; it then stands for the logits (0, z), whose softmax
+    is the sigmoid of z and whose cross-entropy is the binary cross-entropy.
+
+    Parameters
+    ----------
+    output : Tensor of shape (batch,), (batch, 1) or (batch, K)
+
+    Returns
+    -------
+    Tensor of shape (batch, 2) or (batch, K)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metabalance.nn import class_logits
+    >>> class_logits(torch.tensor([[1.5], [-2.0]]))
+    tensor([[ 0.0000,  1.5000],
+            [ 0.0000, -2.0000]])
+    """
+    if output.ndim == 1:
+        output = output.unsqueeze(-1)
+    if output.shape[-1] == 1:
+        return torch.cat([torch.zeros_like(output), output], dim=-1)
+    return output
+
+
+class CrossEntropy(nn.Module):
+    """Mean cross-entropy, each row weighted by its class.
+
+    Parameters
+    ----------
+    weight : Tensor of shape (K,), optional
+        Weight of each class; all 1 when absent.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metabalance.nn import CrossEntropy
+    >>> loss = CrossEntropy(weight=torch.tensor([1.0, 10.0]))
+    >>> round(loss(torch.zeros(2, 2), torch.tensor([0, 1])).item(), 4)  # (1 + 10) / 2 · log 2
+    3.8123
+    """
+
+    weight: Tensor | None
+
+    def __init__(self, weight: Tensor | None = None) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the scalar loss of logits (batch, K) and int64 targets (batch,)."""
+        if self.weight is None:
+            return F.cross_entropy(logits, target)
+        return (self.weight[target] * F.cross_entropy(logits, target, reduction="none")).mean()
+
+
+class FocalLoss(nn.Module):
+    r"""Focal loss: cross-entropy with well-classified rows turned down.
+
+    For the probability p of a row's true class, the mean over the rows of
+    :math:`-w_y (1 - p)^\gamma \log p` [1]_.
+
+    Parameters
+    ----------
+    gamma : float, default=2.0
+        Focusing exponent, at least 0; 0 is cross-entropy.
+    weight : Tensor of shape (K,), optional
+        Weight of each class (the paper's α); all 1 when absent.
+
+    Raises
+    ------
+    ValueError
+        If gamma is negative.
+
+    References
+    ----------
+    .. [1] Lin, Goyal, Girshick, He, Dollár. Focal Loss for Dense Object Detection. ICCV 2017, eq. 4-5.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metabalance.nn import FocalLoss
+    >>> round(FocalLoss(gamma=2.0)(torch.zeros(1, 2), torch.tensor([1])).item(), 4)  # 0.5² · log 2
+    0.1733
+    """
+
+    weight: Tensor | None
+
+    def __init__(self, gamma: float = 2.0, weight: Tensor | None = None) -> None:
+        super().__init__()
+        if not gamma >= 0:
+            raise ValueError(f"gamma must be at least 0, got {gamma!r}")
+        self.gamma = gamma
+        self.register_buffer("weight", weight)
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the scalar loss of logits (batch, K) and int64 targets (batch,)."""
+        log_p = F.log_softmax(logits, dim=-1).gather(-1, target.unsqueeze(-1)).squeeze(-1)
+        # 1 - p by expm1: exact to rounding where p is close to 1, and its power then has finite derivatives.
+        miss = (-torch.expm1(log_p)).clamp_min(torch.finfo(log_p.dtype).tiny)
+        losses = -(miss**self.gamma) * log_p
+        return losses.mean() if self.weight is None else (self.weight[target] * losses).mean()

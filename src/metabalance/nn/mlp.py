@@ -1,0 +1,68 @@
+"""The multilayer perceptron that both estimators train on tables unless they are given a module."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+
+class MLP(nn.Sequential):
+    """Linear layers with ReLU in between, and dropout after each hidden layer.
+
+    Parameters
+    ----------
+    n_inputs : int
+        Width of the input, at least 1.
+    n_outputs : int
+        Width of the output: 1 logit for two classes, K logits for K classes.
+    hidden_sizes : sequence of int, default=(64, 32)
+        Width of each hidden layer, in order; empty for a linear model. The paper's fraud network is
+        ``(16, 24, 20, 24)`` and its loan network ``(25,)`` (appendix A.1).
+    dropout : float or sequence of float in [0, 1), default=0.0
+        Dropout probability after every hidden layer, or one probability for each. The paper's fraud network
+        has 0.5 after its second layer: ``(0, 0.5, 0, 0)``.
+
+    Raises
+    ------
+    ValueError
+        If a width is below 1, a probability outside [0, 1), or the number of probabilities is not the number
+        of hidden layers.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metabalance.nn import MLP
+    >>> fraud = MLP(29, 1, hidden_sizes=(16, 24, 20, 24), dropout=(0, 0.5, 0, 0))
+    >>> fraud(torch.zeros(8, 29)).shape
+    torch.Size([8, 1])
+    """
+
+    def __init__(
+        self,
+        n_inputs: int,
+        n_outputs: int,
+        hidden_sizes: Sequence[int] = (64, 32),
+        dropout: float | Sequence[float] = 0.0,
+    ) -> None:
+        widths = [n_inputs, *hidden_sizes, n_outputs]
+        if any(isinstance(width, bool) or int(width) != width or width < 1 for width in widths):
+            raise ValueError(f"layer widths must be whole numbers of at least 1, got {widths}")
+        probabilities = dropout_per_layer(dropout, len(hidden_sizes))
+        layers: list[nn.Module] = []
+        for wide_in, wide_out, probability in zip(widths[:-2], widths[1:-1], probabilities, strict=True):
+            layers += [nn.Linear(wide_in, wide_out), nn.ReLU()]
+            if probability > 0:
+                layers.append(nn.Dropout(probability))
+        layers.append(nn.Linear(widths[-2], widths[-1]))
+        super().__init__(*layers)
+
+
+def dropout_per_layer(dropout: float | Sequence[float], n_hidden: int) -> list[float]:
+    """One dropout probability for each hidden layer, checked."""
+    probabilities = [dropout] * max(n_hidden, 1) if isinstance(dropout, int | float) else list(dropout)
+    if not all(0 <= probability < 1 for probability in probabilities):
+        raise ValueError(f"dropout must lie in [0, 1), got {dropout!r}")
+    if not isinstance(dropout, int | float) and len(probabilities) != n_hidden:
+        raise ValueError(
+            f"dropout has {len(probabilities)} values for {n_hidden} hidden layers: give one number or one each"
+        )
+    return [float(probability) for probability in probabilities[:n_hidden]]

@@ -1,0 +1,110 @@
+"""The rows that a stream draws from, as tensors on the device."""
+
+import warnings
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from metabalance.sampling.checks import as_labels, check_same_length
+from metabalance.sampling.passes import Oversampled, Passes, Shuffled, Undersampled
+from metabalance.sampling.resampling import resample
+from metabalance.sampling.strategies import SamplerLike, resolve_strategy
+
+
+@dataclass(frozen=True)
+class Data:
+    """Checked data before any sampling: rows on the device, labels there and on the CPU."""
+
+    x: Tensor
+    y: Tensor
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What a strategy made of the data.
+
+    Parameters
+    ----------
+    strategy : str
+        Name.
+    x, y : Tensor
+        Rows of shape (m, …) and class ids, int64 of shape (m,), on the device.
+    passes : Passes
+        Which of these rows a pass takes, and in which order.
+    fingerprint : int
+        Checksum of the resampled rows, by which a resumed stream knows that it has the same pool; 0 where the
+        rows are the data themselves.
+    """
+
+    strategy: str
+    x: Tensor
+    y: Tensor
+    passes: Passes
+    fingerprint: int
+
+
+def load_data(X: NDArray[Any] | Tensor, y: NDArray[Any] | Tensor, device: str | torch.device) -> Data:
+    """Check rows and labels and put them on the device, without a copy where they are there already.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows, one class only, NaN labels, or X and y differ in length.
+    TypeError
+        If the labels are not integers or X cannot be a tensor.
+    """
+    labels = as_labels(y)
+    x = _as_tensor(X)
+    check_same_length(x, labels)
+    return Data(x.to(device), _as_tensor(labels).to(device), labels)
+
+
+def make_pool(
+    data: Data, strategy: str | SamplerLike, *, seed: int, categorical: NDArray[np.bool_] | None
+) -> Pool:
+    """Apply a strategy: the index strategies share the data's tensors, all others make new rows, once."""
+    resolved = resolve_strategy(strategy)
+    if resolved.kind == "index":
+        return Pool(resolved.name, data.x, data.y, _index_passes(resolved.name, data), fingerprint=0)
+    X, y = resample(
+        _as_array(data.x, resolved.name), data.labels, strategy, random_state=seed, categorical=categorical
+    )
+    fingerprint = zlib.crc32(y.tobytes(), zlib.crc32(X.tobytes()))
+    device = data.x.device
+    return Pool(
+        resolved.name, _as_tensor(X).to(device), _as_tensor(y).to(device), Shuffled(len(y)), fingerprint
+    )
+
+
+def _index_passes(name: str, data: Data) -> Passes:
+    if name == "natural":
+        return Shuffled(len(data.labels))
+    labels = _as_tensor(data.labels)
+    return Oversampled(labels) if name == "over" else Undersampled(labels)
+
+
+def _as_tensor(X: NDArray[Any] | Tensor) -> Tensor:
+    if isinstance(X, Tensor):
+        return X.detach()
+    array = np.asarray(X)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(
+            f"X has dtype {array.dtype}, which a tensor cannot hold: encode texts and categories as numbers"
+        )
+    native = array.astype(array.dtype.newbyteorder("="), order="C", copy=False)
+    with warnings.catch_warnings():
+        # Memory-mapped and pandas arrays are read-only; a stream never writes to its rows.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(native)
+
+
+def _as_array(x: Tensor, strategy: str) -> NDArray[Any]:
+    if x.dtype == torch.bfloat16:
+        raise TypeError(f"{strategy} works through NumPy, which has no bfloat16: pass X.float()")
+    return x.cpu().numpy()

@@ -1,0 +1,103 @@
+"""What happens after an epoch: scores into the history, and a progress bar."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from skorch.callbacks import Callback
+from torch import Tensor
+
+from metabalance.training.data import Part
+
+Probabilities = NDArray[np.float64]
+PredictPart = Callable[[Tensor], Probabilities]
+ScorePart = Callable[[Probabilities, NDArray[np.int64]], float]
+
+
+class EpochScores(Callback):
+    """Record recalls on training and held-out rows, and the score that early stopping follows.
+
+    Writes ``train_majority_recall``, ``train_minority_recall`` and, where rows are held out, ``valid_loss``,
+    ``valid_majority_recall``, ``valid_minority_recall`` and ``valid_score`` (higher is better). The minority
+    recall is the mean of the recalls of all classes but the most frequent one. A widening gap between the
+    minority's recall on training and on held-out rows is the paper's picture of over-fitting (Figure 2).
+    """
+
+    def __init__(
+        self,
+        predict: Callable[[], PredictPart],
+        score: ScorePart,
+        majority: int,
+        train: Part,
+        valid: Part | None,
+    ) -> None:
+        self.predict = predict
+        self.score = score
+        self.majority = majority
+        self.train = train
+        self.valid = valid
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Score the parameters as they stand."""
+        predict = self.predict()
+        self._record_recalls(net, "train", predict(self.train.x), self.train.codes)
+        if self.valid is not None:
+            probabilities = predict(self.valid.x)
+            self._record_recalls(net, "valid", probabilities, self.valid.codes)
+            net.history.record("valid_loss", log_loss(probabilities, self.valid.codes))
+            net.history.record("valid_score", self.score(probabilities, self.valid.codes))
+
+    def _record_recalls(
+        self, net: Any, prefix: str, probabilities: Probabilities, codes: NDArray[np.int64]
+    ) -> None:
+        majority, minority = majority_and_minority_recall(probabilities, codes, self.majority)
+        net.history.record(f"{prefix}_majority_recall", majority)
+        net.history.record(f"{prefix}_minority_recall", minority)
+
+
+class EpochProgress(Callback):
+    """A progress bar over the epochs with the latest scores and the time left, on standard error."""
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Show the bar."""
+        self.progress_ = Progress(
+            TextColumn("epoch"),
+            MofNCompleteColumn(),
+            BarColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+            console=Console(stderr=True),
+        )
+        self.progress_.start()
+        self.task_ = self.progress_.add_task("", total=net.max_epochs)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Advance by an epoch."""
+        epoch = net.history[-1]
+        shown = [f"loss {epoch['train_loss']:.4f}", f"minority recall {epoch['train_minority_recall']:.2f}"]
+        if "valid_score" in epoch:
+            shown.append(f"held-out {epoch['valid_minority_recall']:.2f}, score {epoch['valid_score']:.4f}")
+        self.progress_.update(self.task_, advance=1, description=" · ".join(shown))
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Leave the finished bar on the screen."""
+        self.progress_.stop()
+
+
+def majority_and_minority_recall(
+    probabilities: Probabilities, codes: NDArray[np.int64], majority: int
+) -> tuple[float, float]:
+    """Recall of the majority class, and the mean recall of all other classes that occur."""
+    hits = probabilities.argmax(axis=1) == codes
+    recalls = {code: float(hits[codes == code].mean()) for code in np.unique(codes).tolist()}
+    of_majority = recalls.pop(majority)
+    return of_majority, float(np.mean(list(recalls.values())))
+
+
+def log_loss(probabilities: Probabilities, codes: NDArray[np.int64]) -> float:
+    """Mean negative log-likelihood of the true classes, finite also where a probability is rounded to 0."""
+    true = probabilities[np.arange(len(codes)), codes]
+    return float(-np.log(np.maximum(true, np.finfo(np.float64).tiny)).mean())

@@ -1,0 +1,74 @@
+"""The rows that a fit trains on and the rows it watches."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Part:
+    """Encoded rows on the device: x of shape (n, …), class codes of shape (n,) as tensor and as array."""
+
+    x: Tensor
+    y: Tensor
+    codes: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def subset(self, rows: NDArray[np.intp]) -> "Part":
+        """Return the given rows only."""
+        return Part(self.x[rows], self.y[rows], self.codes[rows])
+
+
+def stratified_holdout(
+    codes: NDArray[np.int64], fraction: float, rng: np.random.Generator
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Split rows into training and validation, each class by the same fraction and never wholly to one side.
+
+    Every class keeps at least one row on each side, however rare it is, which scikit-learn's stratified
+    splitters do not promise: without it a validation score of a rare class would be undefined.
+
+    Parameters
+    ----------
+    codes : array of int, shape (n,)
+    fraction : float in (0, 1)
+        Share of each class that goes to validation, rounded, at least one row.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    train, valid : arrays of int
+        Sorted row numbers; together all rows.
+
+    Raises
+    ------
+    ValueError
+        If a class has a single row.
+    """
+    valid = []
+    for code, count in zip(*np.unique(codes, return_counts=True), strict=True):
+        if count < 2:
+            raise ValueError(
+                f"class number {code} has a single row, which cannot be both trained on and validated: "
+                "merge or drop the class, or set early_stopping=False"
+            )
+        size = min(max(1, round(fraction * count)), count - 1)
+        valid.append(rng.choice(np.flatnonzero(codes == code), size=size, replace=False))
+    held_out = np.sort(np.concatenate(valid))
+    return np.setdiff1d(np.arange(len(codes)), held_out), held_out
+
+
+def watched_rows(codes: NDArray[np.int64], at_most: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Rows on which recall is followed during training: all, or a sample of each class of large data.
+
+    Recalls are taken within a class, so each class may be sampled on its own: up to ``at_most / K`` of each.
+    """
+    if len(codes) <= at_most:
+        return np.arange(len(codes))
+    classes = np.unique(codes)
+    share = max(1, at_most // len(classes))
+    rows = [np.flatnonzero(codes == code) for code in classes]
+    return np.concatenate([r if len(r) <= share else rng.choice(r, share, replace=False) for r in rows])

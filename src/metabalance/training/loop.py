@@ -1,0 +1,117 @@
+"""The training loop: skorch's, with our batches and our update rule in its ``train_step`` seam."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import EpochTimer, PassthroughScoring
+from torch import nn
+
+from metabalance.training.budget import EpochBudget
+from metabalance.training.rules import UpdateRule
+
+
+class EpochBatches:
+    """An iterable that yields one epoch's batches each time it is iterated over."""
+
+    def __init__(self, rule: UpdateRule, budget: EpochBudget) -> None:
+        self.rule = rule
+        self.budget = budget
+
+    def __iter__(self) -> Iterator[Any]:
+        for _ in range(self.budget.next_epoch()):
+            yield self.rule.draw()
+
+
+class _RuleHasTheLoss(nn.Module):
+    """The criterion skorch asks for; the loss belongs to the update rule."""
+
+
+class TrainingLoop(NeuralNet):
+    """skorch's loop over the epochs of an `UpdateRule`; skorch's callbacks work in it unchanged.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The initialised network, on its device.
+    rule : UpdateRule
+        Draws batches and fills ``.grad`` of the module's parameters.
+    n_rows : int
+        Rows of the training part, which set the length of an epoch (see `EpochBudget`).
+    **kwargs
+        skorch's own: ``optimizer``, ``optimizer__…``, ``lr``, ``max_epochs``, ``callbacks``, ``device``, …
+
+    Attributes
+    ----------
+    budget_ : EpochBudget
+        Counts the rows drawn.
+    interrupted_ : bool
+        Whether the user broke training off (Ctrl-C); the parameters are then those of the best epoch so far.
+    """
+
+    def __init__(self, module: nn.Module, *, rule: UpdateRule, n_rows: int, **kwargs: Any) -> None:
+        super().__init__(module, criterion=_RuleHasTheLoss, train_split=None, **kwargs)
+        self.rule = rule
+        self.n_rows = n_rows
+
+    @property
+    def _default_callbacks(self) -> list[tuple[str, Any]]:
+        return [
+            ("epoch_timer", EpochTimer()),
+            ("train_loss", PassthroughScoring(name="train_loss", on_train=True)),
+        ]
+
+    def train(self) -> "TrainingLoop":
+        """Run the epochs; returns self."""
+        self.interrupted_ = False
+        self.budget_ = EpochBudget(self.n_rows, self.rule.rows_per_update)
+        self.fit(X=None, y=None)
+        return self
+
+    def check_data(self, X: Any, y: Any = None) -> None:
+        """Nothing to check: the rows are in the rule's streams."""
+
+    def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Any, None]:
+        """Return the rule in place of a data set; the held-out part is scored by a callback."""
+        return self.rule, None
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> EpochBatches:
+        """Return the batches of one epoch after the other."""
+        return EpochBatches(self.rule, self.budget_)
+
+    def run_single_epoch(
+        self, iterator: Any, training: bool, prefix: str, step_fn: Any, **kwargs: Any
+    ) -> None:
+        """As in skorch, and remember whether the user broke it off, which skorch keeps to itself."""
+        try:
+            super().run_single_epoch(iterator, training, prefix, step_fn, **kwargs)
+        except KeyboardInterrupt:
+            self.interrupted_ = True
+            raise
+
+    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        """Fill ``.grad`` by the update rule; skorch steps the optimizer afterwards."""
+        self._set_training(True)
+        return {"loss": self.rule.backward(batch), "y_pred": None}
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """Turn "auto", a name or a device into a device that is there.
+
+    Raises
+    ------
+    ValueError
+        If the name is no device, or CUDA is asked for and absent.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"device must be 'auto', 'cpu' or 'cuda', got {device!r}") from error
+    if resolved.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"device={device!r} was asked for, but CUDA is not available: use device='auto' or 'cpu'"
+        )
+    return resolved

@@ -1,0 +1,82 @@
+"""One update rule, one class: where a batch comes from and how it fills ``.grad``.
+
+Everything else about training (loop, early stopping, schedule, history) is the same for all rules.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from metabalance.meta import MetaGradient
+from metabalance.nn import LossFunction
+from metabalance.sampling import BatchStream, MetaBatchStream
+
+
+class UpdateRule(ABC):
+    """Draws the batch of one optimizer step and computes the step's gradient."""
+
+    @property
+    @abstractmethod
+    def rows_per_update(self) -> int:
+        """Training rows drawn for one optimizer step."""
+
+    @abstractmethod
+    def draw(self) -> Any:
+        """Return the next batch."""
+
+    @abstractmethod
+    def backward(self, batch: Any) -> Tensor:
+        """Add the gradient of the batch's loss to ``.grad`` and return the loss, detached."""
+
+
+class ERM(UpdateRule):
+    """Plain training (empirical risk minimisation): the mean loss of one batch."""
+
+    def __init__(self, module: nn.Module, loss_fn: LossFunction, stream: BatchStream) -> None:
+        self.module = module
+        self.loss_fn = loss_fn
+        self.stream = stream
+
+    @property
+    def rows_per_update(self) -> int:
+        """The batch size."""
+        return self.stream.batch_size
+
+    def draw(self) -> tuple[Tensor, Tensor]:
+        """Return x (batch, …) and y (batch,)."""
+        return self.stream.draw()
+
+    def backward(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """Back-propagate the loss of one batch."""
+        x, y = batch
+        loss = self.loss_fn(self.module(x), y)
+        if not torch.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss of a batch is {loss.item()}: lower lr, or look for huge features"
+            )
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
+
+
+class MetaBalance(UpdateRule):
+    """Algorithm 1 of the paper: the outer gradient over S pairs of support and query batches."""
+
+    def __init__(self, meta: MetaGradient, stream: MetaBatchStream) -> None:
+        self.meta = meta
+        self.stream = stream
+
+    @property
+    def rows_per_update(self) -> int:
+        """S times the support and the query batch."""
+        return self.stream.rows_per_draw
+
+    def draw(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Return the support (x, y) and the query (z, t), with S in front."""
+        return self.stream.draw()
+
+    def backward(self, batch: tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]) -> Tensor:
+        """Accumulate the outer gradient."""
+        support, query = batch
+        return self.meta.backward(support, query).total

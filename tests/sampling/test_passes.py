@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import chisquare, chi2_contingency
+
+from metabalance.sampling.passes import Oversampled, Shuffled, Undersampled
+
+
+def _generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def _many(passes, times: int) -> np.ndarray:
+    generator = _generator()
+    return torch.stack([passes.order(generator) for _ in range(times)]).numpy()
+
+
+def test_shuffled_is_every_row_once_in_a_new_order():
+    orders = _many(Shuffled(20), 500)
+    assert (np.sort(orders, axis=1) == np.arange(20)).all()
+    first = np.bincount(orders[:, 0], minlength=20)
+    assert chisquare(first).pvalue > 0.01
+
+
+# 5 of 12 rows go through a permutation, 5 of 60 and 2 of 9 through draws without repeats.
+@pytest.mark.parametrize(("smallest", "largest"), [(5, 12), (5, 60), (2, 9), (1, 7)])
+def test_undersampled_takes_uniform_subsets_of_each_class(smallest, largest):
+    y = torch.tensor([4, 9]).repeat_interleave(torch.tensor([largest, smallest]))
+    y = y[torch.randperm(len(y), generator=_generator(1))]
+    orders = _many(Undersampled(y), 2000)
+    labels = y.numpy()[orders]
+    assert ((labels == 4).sum(axis=1) == smallest).all()
+    assert ((labels == 9).sum(axis=1) == smallest).all()
+    assert all(len(np.unique(order)) == 2 * smallest for order in orders)  # without replacement
+    taken = np.bincount(orders[labels == 4], minlength=len(y))[y.numpy() == 4]
+    assert chisquare(taken).pvalue > 0.01
+
+
+def test_undersampled_pairs_are_drawn_together_as_often_as_others():
+    y = torch.tensor([0] * 9 + [1] * 2)
+    orders = _many(Undersampled(y), 3600)
+    pairs = np.sort(orders[orders < 9].reshape(-1, 2), axis=1)
+    seen = np.unique(pairs, axis=0, return_counts=True)[1]
+    assert len(seen) == 36
+    assert chisquare(seen).pvalue > 0.01
+
+
+def test_undersampled_mixes_the_classes_within_a_pass():
+    y = torch.tensor([0] * 30 + [1] * 5)
+    labels = y.numpy()[_many(Undersampled(y), 1000)]
+    by_position = labels.sum(axis=0)
+    assert chisquare(by_position).pvalue > 0.01
+    assert by_position.sum() == 5000
+
+
+def test_undersampled_majority_rows_change_from_pass_to_pass():
+    y = torch.tensor([0] * 1000 + [1] * 10)
+    passes, generator = Undersampled(y), _generator()
+    first, second = (set(passes.order(generator).tolist()) for _ in range(2))
+    assert set(range(1000, 1010)) <= first & second
+    assert len(first & second) < 15
+
+
+def test_undersampled_of_equal_classes_is_every_row():
+    order = Undersampled(torch.tensor([2, 1, 2, 1])).order(_generator())
+    assert sorted(order.tolist()) == [0, 1, 2, 3]
+
+
+def test_oversampled_is_uniform_over_classes_and_within_each():
+    y = torch.tensor([5] * 40 + [1] * 3 + [8] * 10)
+    y = y[torch.randperm(len(y), generator=_generator(1))]
+    passes = Oversampled(y)
+    assert passes.size == 120
+    orders = _many(passes, 300).ravel()
+    labels = y.numpy()
+    assert chisquare(np.unique(labels[orders], return_counts=True)[1]).pvalue > 0.01
+    for label in (1, 5, 8):
+        rows = np.bincount(orders[labels[orders] == label], minlength=len(y))[labels == label]
+        assert chisquare(rows).pvalue > 0.01
+
+
+def test_oversampled_draws_are_independent_of_one_another():
+    y = torch.tensor([0] * 50 + [1] * 3)
+    labels = y.numpy()[_many(Oversampled(y), 200)].ravel()
+    following = np.histogram2d(labels[:-1], labels[1:], bins=2)[0]
+    assert chi2_contingency(following).pvalue > 0.01
+
+
+@given(
+    counts=st.lists(st.integers(1, 30), min_size=2, max_size=5), seed=st.integers(0, 2**32 - 1), data=st.data()
+)
+def test_pass_sizes_and_class_counts_for_any_labels(counts, seed, data):
+    ids = data.draw(
+        st.lists(st.integers(-(2**60), 2**60), min_size=len(counts), max_size=len(counts), unique=True)
+    )
+    y = torch.tensor(ids).repeat_interleave(torch.tensor(counts))
+    under, over = Undersampled(y), Oversampled(y)
+    assert (under.size, over.size) == (len(counts) * min(counts), len(counts) * max(counts))
+    drawn = y[under.order(_generator(seed))]
+    assert drawn.unique(return_counts=True)[1].tolist() == [min(counts)] * len(counts)
+    assert over.order(_generator(seed)).shape == (over.size,)
+    assert torch.isin(y[over.order(_generator(seed))], y).all()
