@@ -186,11 +186,13 @@ def test_names_that_repeat_or_mix_types_are_refused() -> None:
 def test_infinite_columns_are_all_named(people: pd.DataFrame) -> None:
     people["far"] = [1.0, np.inf, 2.0, 3.0]
     people["farther"] = [1.0, 1e39, 2.0, -np.inf]
-    with pytest.raises(ValueError, match="infinity or a value too large .* 'far', column 'farther': "):
+    with pytest.raises(ValueError, match=r"infinity or a value too large .* 'far', column 'farther': "):
         TableEncoder().fit(people)
     encoder = TableEncoder().fit(np.eye(2))
-    with pytest.raises(ValueError, match="infinity .* in column 1: "):
+    with pytest.raises(ValueError, match=r"infinity .* in column 1: "):
         encoder.transform([[0.0, -np.inf]])
+    with pytest.raises(ValueError, match=r"infinity .* in column 0: "):
+        encoder.transform([[10**400, 0]])
 
 
 def test_a_numeric_column_that_now_holds_text_is_named(people: pd.DataFrame) -> None:
@@ -203,7 +205,7 @@ def test_a_numeric_column_that_now_holds_text_is_named(people: pd.DataFrame) -> 
 def test_wrong_shapes_have_scikit_learns_words() -> None:
     with pytest.raises(ValueError, match="Expected 2D array, got 1D array instead"):
         TableEncoder().fit(np.zeros(3))
-    with pytest.raises(ValueError, match="Expected 2D array, got 1D array instead"):
+    with pytest.raises(ValueError, match=r"Expected a 2-dimensional container but got .*Series"):
         TableEncoder().fit(pd.Series([1.0, 2.0], name="a"))
     with pytest.raises(ValueError, match="Found array with dim 3"):
         TableEncoder().fit(np.zeros((2, 2, 2)))
@@ -245,5 +247,5 @@ def test_array_states_are_told_apart_and_unknown_ones_refused() -> None:
     encoder = ArrayEncoder().fit(X)
     restored = encoder_from_state(json.loads(json.dumps(encoder.to_state())))
     np.testing.assert_array_equal(restored.transform(X), encoder.transform(X))
-    with pytest.raises(ValueError, match="unknown encoder 'graph'.*table, array"):
+    with pytest.raises(ValueError, match=r"unknown encoder 'graph'.*table, array"):
         encoder_from_state({"encoder": "graph"})

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,13 @@ def test_undefined_and_missing_values_rank_last() -> None:
     assert rank.to_dict() == pytest.approx({"undefined": 1.75, "poor": 2.0, "absent": 2.25})
 
 
+def test_changing_the_frame_does_not_change_the_comparison() -> None:
+    comparison = compared(fold("a"))
+    frame = comparison.frame
+    frame.loc["a", "rank"] = 7.0
+    assert comparison.frame.loc["a", "rank"] == 1.0
+
+
 def test_equal_methods_keep_the_order_they_were_given_in() -> None:
     assert list(compared(fold("z"), fold("a"), fold("m")).frame.index) == ["z", "a", "m"]
 
@@ -177,8 +185,7 @@ def test_probabilities_read_back_as_the_same_float32(
     tmp_path_factory: pytest.TempPathFactory, values: list[float]
 ) -> None:
     proba = np.array([values, values], dtype=np.float32).T
-    result = fold("a")
-    result = FoldResult(**(vars(result) | {"proba": proba, "y_true": np.zeros(len(values), dtype=np.int64)}))
+    result = replace(fold("a"), proba=proba, y_true=np.zeros(len(values), dtype=np.int64))
     path = compared(result).to_json(tmp_path_factory.mktemp("json") / "results.json")
     np.testing.assert_array_equal(Comparison.from_json(path).results[0].proba, proba)
 
@@ -246,5 +253,5 @@ def test_inconsistent_comparisons_are_refused() -> None:
         compared(methods=(method, method))
     with pytest.raises(ValueError, match=r"not described: \['b'\]"):
         compared(fold("b"), methods=(method,))
-    with pytest.raises(ValueError, match="family of 'a' is 'tree'"):
+    with pytest.raises(ValueError, match="family of method 'a' is 'tree'; it must be one of"):
         MethodInfo("a", "A", "tree", "a method")

@@ -1,4 +1,4 @@
-"""The sweep of modules on which every claim about gradients is checked, and references that share no code with src."""
+"""The sweep of modules on which gradients are checked, and references that share no code with src."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -109,7 +109,11 @@ class Case:
             for s in range(META_STEPS):
                 support = self.loss(params, self.support, s)
                 inner = torch.autograd.grad(
-                    support, list(params.values()), create_graph=order == "exact", retain_graph=True, allow_unused=True
+                    support,
+                    list(params.values()),
+                    create_graph=order == "exact",
+                    retain_graph=True,
+                    allow_unused=True,
                 )
                 adapted = {
                     name: p if g is None else p - inner_lr * g
@@ -150,7 +154,9 @@ def _vector_case(model: nn.Module, **kwargs: Any) -> Case:
 
 def _image_case(norm: nn.Module, **kwargs: Any) -> Case:
     model = nn.Sequential(nn.Conv2d(1, 2, 3), norm, nn.Tanh(), nn.Flatten(), nn.Linear(8, CLASSES))
-    return Case(model, cross_entropy, *_batches(lambda g, rows: _features(g, rows, 1, 4, 4), _classes), **kwargs)
+    return Case(
+        model, cross_entropy, *_batches(lambda g, rows: _features(g, rows, 1, 4, 4), _classes), **kwargs
+    )
 
 
 def linear() -> Case:
@@ -236,7 +242,7 @@ def case(request: pytest.FixtureRequest) -> Iterator[Case]:
         yield made
 
 
-@pytest.fixture()
+@pytest.fixture
 def mlp_case() -> Iterator[Case]:
     """The multilayer perceptron of the sweep, in float64."""
     with torch.random.fork_rng():
@@ -246,7 +252,7 @@ def mlp_case() -> Iterator[Case]:
         yield made
 
 
-@pytest.fixture()
+@pytest.fixture
 def batch_norm_case() -> Iterator[Case]:
     """The convolution with BatchNorm of the sweep, in float64."""
     with torch.random.fork_rng():

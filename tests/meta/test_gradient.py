@@ -58,7 +58,9 @@ def assert_same(found, expected, atol: float = 1e-10) -> None:
         if value is None:
             assert found[name] is None, name
         else:
-            torch.testing.assert_close(found[name], value, rtol=0, atol=atol, msg=lambda m, name=name: f"{name}: {m}")
+            torch.testing.assert_close(
+                found[name], value, rtol=0, atol=atol, msg=lambda m, name=name: f"{name}: {m}"
+            )
 
 
 def test_exact_gradient_agrees_with_finite_differences(case):
@@ -157,7 +159,9 @@ def test_without_an_inner_step_it_is_plain_backward(case, engine, beta):
     found = gradients_of(case, inner_lr=0.0, beta=beta, engine=engine, reduction="mean")
     case.model.zero_grad()
     params = case.trainable()
-    losses = [case.loss(params, case.query, s) + beta * case.loss(params, case.support, s) for s in range(STEPS)]
+    losses = [
+        case.loss(params, case.query, s) + beta * case.loss(params, case.support, s) for s in range(STEPS)
+    ]
     torch.stack(losses).mean().backward()
     assert_same(found, {name: p.grad for name, p in params.items()})
 
@@ -167,7 +171,9 @@ def test_losses_are_detached_scalars_of_both_passes(mlp_case):
     meta = MetaGradient(case.model, case.loss_fn, inner_lr=0.0, beta=BETA)
     losses = meta.backward(case.support, case.query)
     params = case.trainable()
-    expected = [torch.stack([case.loss(params, p, s) for s in range(STEPS)]) for p in (case.support, case.query)]
+    expected = [
+        torch.stack([case.loss(params, p, s) for s in range(STEPS)]) for p in (case.support, case.query)
+    ]
     assert all(loss.shape == () and not loss.requires_grad for loss in losses)
     torch.testing.assert_close(losses.support, expected[0].detach().mean())
     torch.testing.assert_close(losses.query, expected[1].detach().mean())
@@ -177,7 +183,9 @@ def test_losses_are_detached_scalars_of_both_passes(mlp_case):
 def test_two_calls_accumulate_in_place_and_parameters_stay(case):
     before = {name: p.detach().clone() for name, p in case.model.named_parameters()}
     once = {name: None if g is None else g.clone() for name, g in gradients_of(case).items()}
-    meta = MetaGradient(case.model, case.loss_fn, inner_lr=INNER_LR, beta=BETA, reduction="sum", buffers="frozen")
+    meta = MetaGradient(
+        case.model, case.loss_fn, inner_lr=INNER_LR, beta=BETA, reduction="sum", buffers="frozen"
+    )
     case.model.zero_grad()
     meta.backward(case.support, case.query)
     held = {name: p.grad for name, p in case.trainable().items()}

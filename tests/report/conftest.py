@@ -1,6 +1,8 @@
 """Comparisons of made-up methods, of any size: scores that separate the classes more or less well."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -27,6 +29,20 @@ def make_comparison(
     titles: tuple[str, ...] | None = None,
     n_rows: int = 240,
     **changes: object,
+) -> Comparison:
+    made = _make(n_methods, classes, n_splits, n_seeds, families, titles, n_rows)
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+@cache
+def _make(
+    n_methods: int,
+    classes: tuple[str, ...],
+    n_splits: int,
+    n_seeds: int,
+    families: tuple[str, ...],
+    titles: tuple[str, ...] | None,
+    n_rows: int,
 ) -> Comparison:
     rng = np.random.default_rng(0)
     share = 0.4 ** np.arange(len(classes))
@@ -65,21 +81,20 @@ def make_comparison(
                         history=_history(8 + 3 * split) if network else (),
                     )
                 )
-    fields = {
-        "dataset": "made-up",
-        "n_rows": int(counts.sum()),
-        "n_features": 7,
-        "classes": classes,
-        "class_counts": dict(zip(classes, counts.tolist(), strict=True)),
-        "methods": methods,
-        "results": tuple(results),
-        "skipped": {},
-        "settings": {"cv": n_splits, "budget": "Every network draws at most 64,000 rows."},
-        "environment": {"metabalance": "0.1.0", "cpu": "a processor"},
-        "seconds": 12.3,
-        "command": "metabalance compare made-up --target class",
-    }
-    return Comparison(**(fields | changes))  # type: ignore[arg-type]
+    return Comparison(
+        dataset="made-up",
+        n_rows=int(counts.sum()),
+        n_features=7,
+        classes=classes,
+        class_counts=dict(zip(classes, counts.tolist(), strict=True)),
+        methods=methods,
+        results=tuple(results),
+        skipped={},
+        settings={"cv": n_splits, "budget": "Every network draws at most 64,000 rows."},
+        environment={"metabalance": "0.1.0", "cpu": "a processor"},
+        seconds=12.3,
+        command="metabalance compare made-up --target class",
+    )
 
 
 def _history(n_epochs: int) -> tuple[dict[str, float], ...]:
@@ -97,6 +112,6 @@ def _history(n_epochs: int) -> tuple[dict[str, float], ...]:
     )
 
 
-@pytest.fixture(name="make_comparison")
+@pytest.fixture(name="make_comparison", scope="session")
 def _make_comparison() -> Callable[..., Comparison]:
     return make_comparison

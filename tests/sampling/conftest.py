@@ -11,7 +11,7 @@ Table = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 @pytest.fixture
 def table() -> Callable[..., Table]:
-    """Make rows of each class around (distance·i, distance·i, …); classes are numbered from 0 unless named."""
+    """Make rows of each class around (distance·i, distance·i, …); classes count from 0 unless named."""
 
     def make(*counts: int, distance: float = 2.0, labels: tuple[int, ...] | None = None) -> Table:
         rng = np.random.default_rng(0)

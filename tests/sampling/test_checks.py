@@ -77,7 +77,9 @@ def test_seeds_out_of_range(seed):
 
 
 def test_other_random_states_are_refused():
-    with pytest.raises(TypeError, match="an int, a numpy.random.Generator or None, got 'zero' of type str"):
+    with pytest.raises(
+        TypeError, match=r"an int, a numpy\.random\.Generator or None, got 'zero' of type str"
+    ):
         as_seed("zero")  # type: ignore[arg-type]
 
 
@@ -85,5 +87,7 @@ def test_saved_states():
     check_saved({"rows": 3, "position": 1, "more": 0}, {"rows": 3}, also=("position",))
     with pytest.raises(ValueError, match="no saved state of such a stream: it lacks rows, position"):
         check_saved({"more": 0}, {"rows": 3}, also=("position",))
-    with pytest.raises(ValueError, match="the saved stream has rows 4, but this one has 3: build it with the same"):
+    with pytest.raises(
+        ValueError, match="the saved stream has rows 4, but this one has 3: build it with the same"
+    ):
         check_saved({"rows": 4}, {"rows": 3})

@@ -43,7 +43,9 @@ def test_two_counts_share_one_warning():
         Neighbours("k_neighbors", 5, within_each_grown_class),
         Neighbours("m_neighbors", 10, among_all_rows),
     )
-    with pytest.warns(UserWarning, match=r"class 1 has 2 rows: x uses k=1 .* set has 8 rows: x uses m=7") as seen:
+    with pytest.warns(
+        UserWarning, match=r"class 1 has 2 rows: x uses k=1 .* set has 8 rows: x uses m=7"
+    ) as seen:
         assert clamp_neighbours("x", wanted, {0: 6, 1: 2}) == {"k_neighbors": 1, "m_neighbors": 7}
     assert len(seen) == 1
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import chisquare, chi2_contingency
+from scipy.stats import chi2_contingency, chisquare
 
 from metabalance.sampling.passes import Oversampled, Shuffled, Undersampled
 
@@ -89,7 +89,9 @@ def test_oversampled_draws_are_independent_of_one_another():
 
 
 @given(
-    counts=st.lists(st.integers(1, 30), min_size=2, max_size=5), seed=st.integers(0, 2**32 - 1), data=st.data()
+    counts=st.lists(st.integers(1, 30), min_size=2, max_size=5),
+    seed=st.integers(0, 2**32 - 1),
+    data=st.data(),
 )
 def test_pass_sizes_and_class_counts_for_any_labels(counts, seed, data):
     ids = data.draw(

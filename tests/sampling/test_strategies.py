@@ -5,7 +5,9 @@ from imblearn.under_sampling import TomekLinks
 
 from metabalance.sampling import STRATEGIES, resolve_strategy
 
-NAMES = "natural over under smote svmsmote enn cluster_centroids borderline_smote adasyn nearmiss allknn smoteenn"
+NAMES = (
+    "natural over under smote svmsmote enn cluster_centroids borderline_smote adasyn nearmiss allknn smoteenn"
+)
 
 
 def test_all_twelve_are_listed_in_the_documented_order():
@@ -47,7 +49,9 @@ def test_neighbour_defaults_are_those_of_imbalanced_learn(name):
 
 
 def test_unknown_name_suggests_the_closest_and_lists_all():
-    with pytest.raises(ValueError, match=r"'Smoteen', did you mean 'smoteenn'\? \(known: natural, over, under, "):
+    with pytest.raises(
+        ValueError, match=r"'Smoteen', did you mean 'smoteenn'\? \(known: natural, over, under, "
+    ):
         resolve_strategy("Smoteen")
 
 
@@ -58,7 +62,9 @@ def test_a_name_like_no_other_gets_the_list_only():
 
 @pytest.mark.parametrize("spec", [None, 3, np.zeros(2)])
 def test_objects_without_fit_resample_are_refused(spec):
-    with pytest.raises(TypeError, match=r"a strategy name or an object with fit_resample, got .*known names: nat"):
+    with pytest.raises(
+        TypeError, match=r"a strategy name or an object with fit_resample, got .*known names: nat"
+    ):
         resolve_strategy(spec)
 
 

@@ -228,7 +228,10 @@ def read_numbers(series: Any, label: str) -> Values:
                 f"{label} held numbers in fit, but now holds {value!r} (row {row}): correct the value, "
                 "or fit again"
             )
-        numbers[row] = float(value)
+        try:
+            numbers[row] = float(value)
+        except OverflowError:  # a Python integer beyond float64: refused with the infinite ones
+            numbers[row] = np.inf
     return numbers
 
 

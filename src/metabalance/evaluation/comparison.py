@@ -11,6 +11,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +196,10 @@ class Comparison:
         fit_seconds, rows_drawn
             Means over all fits; ``rows_drawn`` is rounded, and missing for methods that draw no batches.
         """
+        return self._leaderboard.copy()
+
+    @cached_property
+    def _leaderboard(self) -> pd.DataFrame:
         names = list(METRICS)
         folds = self._fold_table(names)
         by_split = folds.groupby(["method", "split"])[names].mean()

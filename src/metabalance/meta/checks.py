@@ -68,10 +68,8 @@ def leaves(batch: Batch, name: str) -> Iterator[tuple[str, Tensor]]:
 def pair_leaves(pair: object, name: str) -> list[tuple[str, Tensor]]:
     """The tensors of an (inputs, targets) pair, which must be a pair with tensors in both places."""
     if not isinstance(pair, tuple | list) or len(pair) != 2:
-        found = (
-            f"{type(pair).__name__} of length {len(pair)}" if isinstance(pair, tuple | list) else type(pair)
-        )
-        raise TypeError(f"{name} must be a pair (inputs, targets), got {found}")
+        length = f" of length {len(pair)}" if isinstance(pair, tuple | list) else ""
+        raise TypeError(f"{name} must be a pair (inputs, targets), got {type(pair).__name__}{length}")
     named = [
         list(leaves(part, f"{name} {what}")) for part, what in zip(pair, ("input", "target"), strict=True)
     ]
@@ -139,7 +137,7 @@ def check_losses_finite(losses: dict[str, Tensor], unit: str) -> None:
 
 
 def check_gradients(gradients: dict[str, Tensor]) -> None:
-    """Raise FloatingPointError naming the parameters whose gradient is not finite; sparse ones are refused."""
+    """Raise FloatingPointError naming the parameters whose gradient is not finite; refuse sparse ones."""
     sparse = [name for name, gradient in gradients.items() if gradient.is_sparse]
     if sparse:
         raise ValueError(
@@ -152,5 +150,5 @@ def check_gradients(gradients: dict[str, Tensor]) -> None:
     if names:
         raise FloatingPointError(
             f"the gradient of {', '.join(names)} is not finite although the losses are; nothing was changed. "
-            "Try a smaller inner_lr, a smaller lr of the outer optimizer, or order='first'"
+            "Look for infinity in the inputs, or try a smaller inner_lr or a smaller lr of the outer optimizer"
         )

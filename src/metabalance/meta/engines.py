@@ -11,6 +11,7 @@ Derivatives are taken by plain autograd outside of ``vmap``. That is as fast as 
 is zero.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
@@ -18,6 +19,7 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor, nn
 from torch.func import vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from metabalance.meta.buffers import BUFFER_POLICIES, unlike
 from metabalance.meta.checks import LossFunction
@@ -121,7 +123,8 @@ def loop(
     total: Tensors = {}
     losses = []
     for s in range(meta_steps):
-        one = meta_gradient(algorithm, run, leaf, buffers, part_of(support, s), part_of(query, s))
+        with plain_attention() if algorithm.needs_hessian else contextlib.nullcontext():
+            one = meta_gradient(algorithm, run, leaf, buffers, part_of(support, s), part_of(query, s))
         total = weighted_sum([(1.0, total), (1.0, one.gradients)])
         losses.append((one.support_losses, one.query_losses))
         buffers = one.buffers
@@ -147,8 +150,15 @@ def vectorized(
         return losses, buffers
 
     leaf = {name: p.detach().expand(meta_steps, *p.shape).requires_grad_() for name, p in params.items()}
-    outer = meta_gradient(algorithm, run, leaf, buffers, support, query)
+    with plain_attention():
+        outer = meta_gradient(algorithm, run, leaf, buffers, support, query)
     return outer._replace(gradients={name: g.sum(0) for name, g in outer.gradients.items()})
+
+
+def plain_attention() -> contextlib.AbstractContextManager[None]:
+    """Attention by its definition: the fused kernels have no second derivative, nor a rule for ``vmap``."""
+    context: contextlib.AbstractContextManager[None] = sdpa_kernel(SDPBackend.MATH)
+    return context
 
 
 def refuse_written(names: list[str]) -> None:

@@ -1,12 +1,10 @@
 """MetaGradient: fills ``.grad`` with the outer gradient of Algorithm 1, like ``loss.backward()``."""
 
-import contextlib
 import warnings
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from metabalance.meta import checks, engines
 from metabalance.meta.buffers import BUFFER_POLICIES, store_buffers
@@ -159,11 +157,7 @@ class MetaGradient:
         model = self._algorithm.model
         meta_steps = checks.count_meta_steps(support, query)
         params = checks.trainable_parameters(model)
-        attention = (
-            sdpa_kernel(SDPBackend.MATH) if self._algorithm.needs_hessian else contextlib.nullcontext()
-        )
-        with attention:
-            outer = self._outer_gradient(params, support, query, meta_steps)
+        outer = self._outer_gradient(params, support, query, meta_steps)
         checks.check_losses_finite(
             {"support": outer.support_losses, "query": outer.query_losses}, "meta step"
         )

@@ -1,4 +1,18 @@
-"""The report of a comparison: figures, and one self-contained HTML page."""
+"""The report of a comparison: figures, and one self-contained HTML page.
+
+Examples
+--------
+>>> from sklearn.datasets import make_classification
+>>> import metabalance as mb
+>>> X, y = make_classification(200, weights=[0.9], random_state=0)
+>>> methods = ["logistic-regression", "logistic-regression:balanced"]
+>>> comparison = mb.compare(X, y, methods=methods, cv=2)
+>>> figure = roc_figure(comparison)
+>>> len(figure.axes[0].lines)
+2
+
+``save_figure(figure, "roc.svg")`` writes it; ``comparison.to_html("report.html")`` writes all of them.
+"""
 
 from metabalance.report.calibration import calibration_figure
 from metabalance.report.page import render_html, write_report

@@ -97,6 +97,15 @@ def render_html(comparison: Comparison) -> str:
     -------
     str
         The page; figures are inline SVG.
+
+    Examples
+    --------
+    >>> comparison = Comparison(
+    ...     "toy", 4, 2, ("no", "yes"), {"no": 3, "yes": 1}, methods=(), results=(),
+    ...     skipped={"adasyn": "class yes has 1 row"}, settings={}, environment={}, seconds=0.1, command=None)
+    >>> page = render_html(comparison)
+    >>> "adasyn" in page, "<script" in page
+    (True, False)
     """
     template = resources.files("metabalance.report").joinpath("report.html").read_text(encoding="utf-8")
     environment = Environment(

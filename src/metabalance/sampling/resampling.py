@@ -172,8 +172,8 @@ def _check_promises(before: Counts, after: Counts, strategy: Strategy) -> None:
     removed = [label for label in before if label not in after]
     if removed:
         raise ValueError(
-            f"{strategy.name} removed all {before[removed[0]]} rows of class {removed[0]}: use natural, over "
-            "or under, which keep every class, or merge or drop the class"
+            f"{strategy.name} removed every row of class {removed[0]} ({before[removed[0]]} in all): use "
+            "natural, over or under, which keep every class, or merge or drop the class"
         )
     if strategy.balanced and len(set(after.values())) > 1:
         smallest = min(after, key=after.__getitem__)

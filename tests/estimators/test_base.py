@@ -1,0 +1,304 @@
+"""What both estimators do with tables, labels, validation and parameters."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import make_scorer, matthews_corrcoef, roc_auc_score
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
+from torch import nn
+
+from metabalance import MetaBalanceClassifier, NeuralClassifier
+from tests.estimators.conftest import QUICK
+
+BOTH = pytest.mark.parametrize("estimator", [NeuralClassifier, MetaBalanceClassifier])
+
+
+@BOTH
+def test_mixed_tables_with_missing_values_and_new_categories(estimator, mixed_table) -> None:
+    X, y = mixed_table
+    net = estimator(**{**QUICK, "max_epochs": 10}).fit(X, y)
+    assert net.classes_.tolist() == ["fine", "fraud"]
+    assert net.feature_names_in_.tolist() == list(X.columns)
+    assert roc_auc_score(y == "fraud", net.predict_proba(X)[:, 1]) > 0.8
+    new = X.iloc[:3].copy()
+    new["city"] = ["Paris", None, "Bern"]
+    new["amount"] = np.nan
+    assert set(net.predict(new)) <= {"fine", "fraud"}
+    shuffled = X[list(X.columns[::-1])]
+    np.testing.assert_array_equal(net.predict_proba(shuffled), net.predict_proba(X))
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "labels", [["b", "a"], [7, 3], [True, False], [2.0, 5.0], np.array(["x", "y"], dtype=object)], ids=str
+)
+def test_labels_of_any_kind(estimator, binary, labels) -> None:
+    X, y = binary
+    names = np.asarray(labels)[y]
+    net = estimator(**QUICK).fit(X, names)
+    assert net.classes_.tolist() == sorted(set(names.tolist()))
+    predicted = net.predict(X)
+    assert predicted.dtype == names.dtype
+    codes = np.searchsorted(net.classes_, names)
+    same = estimator(**QUICK).fit(X, codes)
+    np.testing.assert_array_equal(net.predict_proba(X), same.predict_proba(X))
+
+
+@BOTH
+def test_many_classes(estimator, three_classes) -> None:
+    X, y = three_classes
+    net = estimator(**{**QUICK, "max_epochs": 10}).fit(X, y)
+    proba = net.predict_proba(X)
+    assert proba.shape == (400, 3)
+    np.testing.assert_allclose(proba.sum(axis=1), 1)
+    assert (net.predict(X) == net.classes_[proba.argmax(axis=1)]).all()
+    assert roc_auc_score(y, proba, multi_class="ovr") > 0.7
+
+
+@BOTH
+def test_images_with_a_convolutional_module(estimator) -> None:
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], [90, 30])
+    X = rng.normal(size=(120, 1, 6, 6)) + 2 * y[:, None, None, None] * np.eye(6)
+    module = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 2))
+    net = estimator(module=module, **{**QUICK, "max_epochs": 6}).fit(X, y)
+    assert roc_auc_score(y, net.predict_proba(X)[:, 1]) > 0.9
+    with pytest.raises(ValueError, match=r"default network takes tables.*pass module="):
+        estimator(**QUICK).fit(X, y)
+
+
+@BOTH
+def test_nothing_of_the_held_out_rows_leaks_into_the_encoding(estimator) -> None:
+    """Train on rows whose median is 0; whatever is held out would move it if it were looked at."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(200, 2)), np.repeat([0, 1], [150, 50])
+    probe = estimator(**QUICK).fit(X, y)
+    # The split depends on the labels and the seed only, so the same rows are held out again ...
+    seen = _rows_that_are_trained_on(estimator, X, y)
+    poisoned = X.copy()
+    poisoned[~seen] += 1e6
+    again = estimator(**QUICK).fit(poisoned, y)
+    # ... and however wild they are, scaling and training do not change, except for the epoch that is kept.
+    assert probe.encoder_.to_state() == again.encoder_.to_state()
+    assert [e["train_loss"] for e in probe.history_] == [e["train_loss"] for e in again.history_]
+
+
+class Remember:
+    """A sampler that changes nothing and keeps what it was shown."""
+
+    def __init__(self, seen: list) -> None:
+        self.seen = seen
+
+    def fit_resample(self, X, y):
+        self.seen.append(np.array(X))
+        return X, y
+
+    def __sklearn_clone__(self) -> "Remember":
+        return self
+
+
+def _rows_that_are_trained_on(estimator, X, y) -> np.ndarray:
+    """Find the training rows from outside: those that a sampler gets to see."""
+    seen: list[np.ndarray] = []
+    name = "sampler" if estimator is NeuralClassifier else "query_sampler"
+    net = estimator(**{**QUICK, name: Remember(seen)}).fit(X, y)
+    shown = {tuple(row) for row in np.concatenate(seen).tolist()}
+    return np.array([tuple(row) in shown for row in net.encoder_.transform(X).tolist()])
+
+
+@BOTH
+def test_resampling_sees_four_fifths_of_every_class(estimator) -> None:
+    X, y = np.arange(200.0).reshape(100, 2), np.repeat([0, 1], [80, 20])
+    trained_on = _rows_that_are_trained_on(estimator, X, y)
+    assert np.bincount(y[trained_on]).tolist() == [64, 16]
+
+
+@BOTH
+def test_best_epoch_is_restored(estimator, binary) -> None:
+    X, y = binary
+    options = {**QUICK, "lr": 0.05, "max_epochs": 15, "early_stopping": 15}
+    net = estimator(**options).fit(X, y)
+    scores = [epoch["valid_score"] for epoch in net.history_]
+    best = int(np.argmax(scores)) + 1
+    assert best < 15, "the test needs a fit that over-fits"
+    stopped = estimator(**{**options, "max_epochs": best}).fit(X, y)
+    np.testing.assert_array_equal(net.predict_proba(X), stopped.predict_proba(X))
+
+
+@BOTH
+def test_patience_stops_the_fit(estimator, binary) -> None:
+    X, y = binary
+    net = estimator(**{**QUICK, "max_epochs": 60, "early_stopping": 2, "lr": 0.05}).fit(X, y)
+    scores = [epoch["valid_score"] for epoch in net.history_]
+    assert len(scores) == int(np.argmax(scores)) + 1 + 2 < 60
+
+
+@BOTH
+def test_history_names_what_it_promises(estimator, binary) -> None:
+    X, y = binary
+    history = estimator(**QUICK).fit(X, y).history_
+    promised = {"epoch", "train_loss", "valid_loss", "valid_score"} | {
+        f"{part}_{which}_recall" for part in ("train", "valid") for which in ("majority", "minority")
+    }
+    assert [epoch["epoch"] for epoch in history] == [1, 2]
+    assert all(promised <= set(epoch) for epoch in history)
+    without = estimator(**{**QUICK, "early_stopping": False}).fit(X, y).history_
+    assert "train_minority_recall" in without[0]
+    assert "valid_score" not in without[0]
+
+
+@BOTH
+@pytest.mark.parametrize("scoring", ["average_precision", "f1", make_scorer(matthews_corrcoef)], ids=str)
+def test_scoring_follows_the_scorer(estimator, binary, scoring) -> None:
+    X, y = binary
+    net = estimator(scoring=scoring, **QUICK).fit(X, np.array(["no", "yes"])[y])
+    assert all(-1 <= epoch["valid_score"] <= 1 for epoch in net.history_)
+    by_auc = estimator(**QUICK).fit(X, y)
+    assert [e["valid_score"] for e in net.history_] != [e["valid_score"] for e in by_auc.history_]
+
+
+@BOTH
+def test_scikit_learn_tools_work(estimator, binary) -> None:
+    X, y = binary
+    scores = cross_val_score(make_pipeline(MinMaxScaler(), estimator(**QUICK)), X, y, cv=2, scoring="roc_auc")
+    assert (scores > 0.5).all()
+    search = GridSearchCV(estimator(**QUICK), {"hidden_sizes": [(4,), (16,)]}, cv=2, scoring="roc_auc")
+    assert search.fit(X, y).best_params_["hidden_sizes"] in [(4,), (16,)]
+
+
+@BOTH
+def test_clone_get_and_set_params_with_free_parameters(estimator) -> None:
+    net = estimator(module__activation="x", optimizer__eps=1e-3, lr=0.5)
+    twin = clone(net)
+    assert twin.get_params() == net.get_params()
+    assert twin.get_params()["optimizer__eps"] == 1e-3
+    twin.set_params(optimizer__eps=1.0, lr=0.1)
+    assert (twin.get_params()["optimizer__eps"], twin.lr) == (1.0, 0.1)
+    assert net.get_params()["optimizer__eps"] == 1e-3
+    with pytest.raises(TypeError, match="has no parameter 'learning_rate'"):
+        estimator(learning_rate=1)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"lr": 0}, ValueError, "lr must be above 0 and finite, got 0"),
+        ({"lr": "fast"}, TypeError, "lr must be a number, got 'fast'"),
+        ({"weight_decay": -1}, ValueError, "weight_decay must be at least 0"),
+        ({"max_epochs": 0}, ValueError, "max_epochs must be at least 1, got 0"),
+        ({"max_epochs": 1.5}, TypeError, "max_epochs must be a whole number"),
+        ({"validation_fraction": 1.0}, ValueError, "validation_fraction must be below 1"),
+        ({"early_stopping": 0}, ValueError, "early_stopping must be at least 1"),
+        ({"lr_schedule": "step"}, ValueError, "lr_schedule must be one of 'constant', 'cosine'"),
+        (
+            {"loss": "hinge"},
+            ValueError,
+            "loss must be one of cross_entropy, focal or a function, got 'hinge'",
+        ),
+        ({"loss": nn.CrossEntropyLoss(), "class_weight": "balanced"}, ValueError, "goes with a named loss"),
+        ({"optimizer": "lion"}, ValueError, "optimizer must be .* got 'lion'"),
+        ({"optimizer": 3}, TypeError, "optimizer must be a name or a subclass"),
+        ({"module": nn.ReLU}, ValueError, r"must return logits of shape \(batch, 2\) or \(batch, 1\)"),
+        ({"module": "resnet"}, TypeError, "module must be a torch.nn.Module class or instance"),
+        ({"module": nn.Linear(6, 2), "module__bias": True}, ValueError, "pass the module's class"),
+        ({"device": "gpu"}, ValueError, "device must be"),
+        ({"hidden_sizes": (0,)}, ValueError, "layer widths"),
+    ],
+    ids=str,
+)
+def test_wrong_parameters_are_named(estimator, binary, options, error, message) -> None:
+    X, y = binary
+    with pytest.raises(error, match=message):
+        estimator(**{**QUICK, **options}).fit(X, y)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("X", "y", "error", "message"),
+    [
+        (np.ones((4, 2)), None, ValueError, "requires y to be passed"),
+        (np.ones((4, 2)), [0, 1, 0], ValueError, "inconsistent numbers of samples"),
+        (np.ones((4, 2)), [1, 1, 1, 1], ValueError, "at least 2 classes, got 1 class"),
+        (np.ones((4, 2)), [0, 1, np.nan, 1], ValueError, "y contains NaN: 1 of 4 labels"),
+        (np.ones((4, 2)), ["a", None, "b", "a"], ValueError, "first in row 1"),
+        (np.ones((4, 2)), [0.5, 1.25, 2.5, 1.75], ValueError, "continuous"),
+        (np.ones((5, 2)), [0, 0, 0, 0, 1], ValueError, "single row"),
+        (np.full((4, 2), np.inf), [0, 1, 0, 1], ValueError, "inf"),
+        (np.ones((0, 2)), [], ValueError, "empty|0 sample"),
+        (sparse.eye(4).tocsr(), [0, 1, 0, 1], TypeError, "toarray"),
+        (np.ones(4), [0, 1, 0, 1], ValueError, "Expected 2D array, got 1D array"),
+    ],
+    ids=range(11),
+)
+def test_wrong_data_is_named(estimator, X, y, error, message) -> None:
+    with pytest.raises(error, match=message):
+        estimator(**QUICK).fit(X, y)
+
+
+@BOTH
+def test_predict_before_fit(estimator) -> None:
+    with pytest.raises(NotFittedError):
+        estimator().predict(np.ones((2, 2)))
+
+
+@BOTH
+def test_other_columns_at_predict_time(estimator, mixed_table) -> None:
+    X, y = mixed_table
+    net = estimator(**QUICK).fit(X, y)
+    with pytest.raises(ValueError, match="city"):
+        net.predict(X.drop(columns="city"))
+    assert net.predict_proba(X.iloc[:0]).shape == (0, 2)
+
+
+def test_generating_samplers_refuse_categories(mixed_table) -> None:
+    X, y = mixed_table
+    with pytest.raises(ValueError, match=r"smote.*categor"):
+        NeuralClassifier(sampler="smote", **QUICK).fit(X, y)
+
+
+@BOTH
+def test_verbose_shows_a_bar_with_time_left(estimator, binary, capsys) -> None:
+    X, y = binary
+    estimator(**QUICK, verbose=1).fit(X, y)
+    shown = capsys.readouterr()
+    assert "epoch 2" in shown.err
+    assert "score" in shown.err
+    assert shown.out == ""
+
+
+def test_breaking_off_keeps_the_best_so_far(binary) -> None:
+    from skorch.callbacks import Callback
+
+    class BreakOffInEpochThree(Callback):
+        def on_batch_end(self, net, **kwargs):
+            if len(net.history) == 3:
+                raise KeyboardInterrupt
+
+    X, y = binary
+    options = {**QUICK, "max_epochs": 9}
+    net = NeuralClassifier(callbacks=[("stop", BreakOffInEpochThree())], **options).fit(X, y)
+    assert net.interrupted_
+    whole = NeuralClassifier(**{**options, "max_epochs": 2}).fit(X, y)
+    assert not whole.interrupted_
+    np.testing.assert_array_equal(net.predict_proba(X), whole.predict_proba(X))
+
+
+def test_pandas_labels_with_another_index(binary) -> None:
+    X, y = binary
+    frame = pd.DataFrame(X, columns=list("abcdef"), index=np.arange(1000, 1400))
+    series = pd.Series(y, index=np.arange(7, 407), dtype="category")
+    same = NeuralClassifier(**QUICK).fit(X, y).predict_proba(X)
+    np.testing.assert_array_equal(NeuralClassifier(**QUICK).fit(frame, series).predict_proba(frame), same)
+
+
+def test_device_is_where_the_module_lives(binary) -> None:
+    X, y = binary
+    net = NeuralClassifier(**QUICK).fit(X, y)
+    assert next(net.module_.parameters()).device == torch.device("cpu")

@@ -1,0 +1,163 @@
+"""The engines agree with each other, and each keeps what it promises."""
+
+import warnings
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, mse_loss
+
+from metabalance.meta import MetaGradient
+from metabalance.meta.engines import Algorithm, loop, prefers_vectorized, vectorized
+
+
+def _algorithm(model, loss_fn, **kwargs) -> Algorithm:
+    settings = {"inner_lr": 0.3, "beta": 0.4, "order": "exact", "buffers": "both"} | kwargs
+    return Algorithm(model=model, loss_fn=loss_fn, **settings)
+
+
+@pytest.mark.parametrize("order", ["exact", "first"])
+@pytest.mark.parametrize("inner_lr", [0.0, 0.3])
+def test_engines_agree(case, order, inner_lr):
+    if not case.vectorizes:
+        with pytest.raises(
+            ValueError, match="BatchNorm2d '1' in training mode: use engine='loop', or LayerNorm"
+        ):
+            MetaGradient(case.model, case.loss_fn, inner_lr=0.3, engine="vectorized").backward(
+                case.support, case.query
+            )
+        case.model.eval()
+    losses, gradients = [], []
+    for engine in ("loop", "vectorized"):
+        case.model.zero_grad()
+        meta = MetaGradient(case.model, case.loss_fn, inner_lr=inner_lr, beta=0.4, order=order, engine=engine)
+        losses.append(meta.backward(case.support, case.query))
+        gradients.append([p.grad for p in case.model.parameters()])
+    for one, other in zip(*losses, strict=True):
+        assert abs(one - other) < 1e-10
+    for one, other in zip(*gradients, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
+
+
+class Saved:
+    """Counts the elements of the tensors that autograd graphs hold."""
+
+    live = peak = 0
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+        Saved.live += tensor.numel()
+        Saved.peak = max(Saved.peak, Saved.live)
+
+    def __del__(self) -> None:
+        Saved.live -= self.tensor.numel()
+
+
+def _peak(engine, order: str, meta_steps: int) -> int:
+    model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
+    x, y = torch.randn(meta_steps, 5, 4), torch.randint(3, (meta_steps, 5))
+    Saved.live = Saved.peak = 0
+    with torch.autograd.graph.saved_tensors_hooks(Saved, lambda saved: saved.tensor):
+        outer = engine(
+            _algorithm(model, cross_entropy, order=order),
+            dict(model.named_parameters()),
+            {},
+            (x, y),
+            (x, y),
+            meta_steps,
+        )
+    assert Saved.live == 0
+    assert not any(
+        t.requires_grad for t in (*outer.gradients.values(), outer.support_losses, outer.query_losses)
+    )
+    return Saved.peak
+
+
+@pytest.mark.parametrize("order", ["exact", "first"])
+def test_the_loop_holds_the_graph_of_one_meta_step(order):
+    assert _peak(loop, order, 2) == _peak(loop, order, 16) < _peak(vectorized, order, 16)
+
+
+def test_first_order_holds_less_than_exact():
+    assert _peak(loop, "first", 2) < _peak(loop, "exact", 2)
+
+
+@pytest.mark.parametrize("engine", [loop, vectorized])
+def test_dropout_draws_fresh_masks_in_every_pass_and_meta_step(engine):
+    # Weights 2^-i make the output spell out the mask: two of 40 places agree with probability 2^-40.
+    model = nn.Sequential(nn.Dropout(0.5), nn.Linear(40, 1, bias=False)).double()
+    with torch.no_grad():
+        model[1].weight.copy_(0.5 ** torch.arange(40))
+    ones = torch.ones(30, 1, 40, dtype=torch.float64)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        outer = engine(
+            _algorithm(model, lambda output, _: output.sum(), inner_lr=0.0),
+            dict(model.named_parameters()),
+            {},
+            (ones, ones),
+            (ones, ones),
+            30,
+        )
+    assert torch.cat([outer.support_losses, outer.query_losses]).unique().numel() == 60
+
+
+class OwnParameter(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Dropout(), nn.LayerNorm(2), nn.PReLU()), True),
+        (nn.Sequential(nn.Embedding(3, 2), nn.Flatten(), nn.RMSNorm(2), nn.GroupNorm(1, 2)), True),
+        (nn.Bilinear(2, 2, 1), True),
+        (nn.Sequential(nn.Conv1d(1, 1, 1), nn.Linear(2, 2)), False),
+        (nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2, affine=False)), False),
+        (nn.MultiheadAttention(2, 1), False),
+        (nn.LSTM(2, 2), False),
+        (OwnParameter(), False),
+        (nn.utils.parametrizations.weight_norm(nn.Linear(2, 2)), False),
+    ],
+)
+def test_the_rule_of_the_auto_engine(model, expected):
+    assert prefers_vectorized(model) is expected
+
+
+class Branching(nn.Linear):
+    """A forward that depends on values, which vmap refuses."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        output = super().forward(x)
+        return 2 * output if output.sum() > 0 else output
+
+
+def test_auto_falls_back_to_the_loop_and_warns_once():
+    x, y = torch.randn(3, 5, 4), torch.randn(3, 5, 2)
+    model = Branching(4, 2)
+    meta = MetaGradient(model, mse_loss, inner_lr=0.1)
+    with pytest.warns(
+        UserWarning, match="Branching cannot run under .*data-dependent control flow"
+    ) as caught:
+        meta.backward((x, y), (x, y))
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    first = model.weight.grad.clone()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        meta.backward((x, y), (x, y))
+    torch.testing.assert_close(model.weight.grad, 2 * first)
+    model.zero_grad()
+    MetaGradient(model, mse_loss, inner_lr=0.1, engine="loop").backward((x, y), (x, y))
+    torch.testing.assert_close(model.weight.grad, first)
+
+
+def test_vectorized_says_what_to_do_where_vmap_cannot():
+    x, y = torch.randn(3, 5, 4), torch.randn(3, 5, 2)
+    with pytest.raises(RuntimeError, match="data-dependent") as caught:
+        MetaGradient(Branching(4, 2), mse_loss, inner_lr=0.1, engine="vectorized").backward((x, y), (x, y))
+    assert any("engine='loop' takes any model" in note for note in caught.value.__notes__)

@@ -1,0 +1,44 @@
+"""The small functional operations."""
+
+import torch
+
+from metabalance.meta.functional import gradients_of, hessian_product, part_of, weighted_sum
+
+
+def test_hessian_product_of_a_quadratic():
+    matrix = torch.tensor([[2.0, 0.5], [0.5, 1.0]], dtype=torch.float64)
+    theta = torch.tensor([1.0, -3.0], dtype=torch.float64, requires_grad=True)
+    gradients = gradients_of(0.5 * theta @ matrix @ theta, {"theta": theta}, "support", create_graph=True)
+    vector = torch.tensor([0.3, 0.7], dtype=torch.float64)
+    torch.testing.assert_close(
+        hessian_product(gradients, {"theta": theta}, {"theta": vector})["theta"], matrix @ vector
+    )
+
+
+def test_a_linear_loss_has_no_hessian():
+    theta = torch.ones(2, requires_grad=True)
+    gradients = gradients_of(theta.sum(), {"theta": theta}, "support", create_graph=True)
+    assert hessian_product(gradients, {"theta": theta}, {"theta": torch.ones(2)}) == {}
+
+
+def test_gradients_leave_out_what_is_not_reached():
+    used, unused = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
+    gradients = gradients_of(used.pow(2).sum(), {"used": used, "unused": unused}, "query")
+    assert gradients.keys() == {"used"}
+    assert torch.equal(gradients["used"], torch.full((2,), 2.0))
+
+
+def test_weighted_sum_joins_names_and_leaves_its_terms_alone():
+    a, b = torch.ones(2), torch.full((2,), 3.0)
+    total = weighted_sum([(1.0, {"x": a}), (-2.0, {"x": b, "y": b})])
+    assert torch.equal(total["x"], torch.full((2,), -5.0))
+    assert torch.equal(total["y"], torch.full((2,), -6.0))
+    assert torch.equal(a, torch.ones(2))
+
+
+def test_part_of_goes_through_tuples_and_dicts():
+    x = torch.arange(6).view(3, 2)
+    part = part_of(({"a": x}, (x, x + 1)), 1)
+    assert torch.equal(part[0]["a"], torch.tensor([2, 3]))
+    assert torch.equal(part[1][1], torch.tensor([3, 4]))
+    assert torch.equal(part_of(x, slice(1, 3)), x[1:])

@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+import torch
+from skorch.callbacks import Callback
+from torch import nn
+
+from metabalance.meta import MetaGradient
+from metabalance.nn import CrossEntropy
+from metabalance.sampling import BatchStream, MetaBatchStream
+from metabalance.training import ERM, MetaBalance, TrainingLoop, resolve_device
+
+
+def data(n: int = 200) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(n, 3, generator=generator)
+    return x, (x[:, 0] + 0.3 * torch.randn(n, generator=generator) > 1).long()
+
+
+def loop_for(rule, module, **options):
+    return TrainingLoop(module, rule=rule, n_rows=200, verbose=0, **{"max_epochs": 2, "lr": 0.1, **options})
+
+
+def test_plain_sgd_is_what_the_loop_does() -> None:
+    x, y = data()
+    stream, same_stream = (BatchStream(x, y, batch_size=100, random_state=0) for _ in range(2))
+    module, by_hand = nn.Linear(3, 2), nn.Linear(3, 2)
+    by_hand.load_state_dict(module.state_dict())
+    loop = loop_for(ERM(module, CrossEntropy(), stream), module, optimizer=torch.optim.SGD).train()
+    for _ in range(82):  # 2 epochs of at least 4,096 rows in batches of 100
+        xb, yb = same_stream.draw()
+        gradients = torch.autograd.grad(nn.functional.cross_entropy(by_hand(xb), yb), by_hand.parameters())
+        with torch.no_grad():
+            for parameter, gradient in zip(by_hand.parameters(), gradients, strict=True):
+                parameter -= 0.1 * gradient
+    assert loop.budget_.rows_drawn == 8200
+    for one, other in zip(module.parameters(), by_hand.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_metabalance_without_inner_step_trains_on_the_query_stream() -> None:
+    x, y = data()
+    options = {"support": "natural", "query": "over", "support_batch_size": 30, "query_batch_size": 20}
+    stream, same_stream = (MetaBatchStream(x, y, meta_steps=4, random_state=0, **options) for _ in range(2))
+    module, by_hand = nn.Linear(3, 2), nn.Linear(3, 2)
+    by_hand.load_state_dict(module.state_dict())
+    rule = MetaBalance(MetaGradient(module, CrossEntropy(), inner_lr=0.0), stream)
+    assert rule.rows_per_update == 200
+    loop = loop_for(rule, module, optimizer=torch.optim.SGD, max_epochs=1).train()
+    updates = loop.budget_.rows_drawn // 200
+    for _ in range(updates):
+        _, (z, t) = same_stream.draw()
+        losses = nn.functional.cross_entropy(by_hand(z.flatten(0, 1)), t.flatten())
+        gradients = torch.autograd.grad(losses, by_hand.parameters())
+        with torch.no_grad():
+            for parameter, gradient in zip(by_hand.parameters(), gradients, strict=True):
+                parameter -= 0.1 * gradient
+    for one, other in zip(module.parameters(), by_hand.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_skorch_callbacks_see_every_batch_and_epoch() -> None:
+    class Count(Callback):
+        def initialize(self):
+            self.batches, self.epochs, self.gradients = 0, 0, 0
+            return self
+
+        def on_batch_end(self, net, **kwargs):
+            self.batches += 1
+
+        def on_epoch_end(self, net, **kwargs):
+            self.epochs += 1
+
+        def on_grad_computed(self, net, named_parameters, **kwargs):
+            self.gradients += all(p.grad is not None for _, p in named_parameters)
+
+    x, y = data()
+    module, count = nn.Linear(3, 2), Count()
+    rule = ERM(module, CrossEntropy(), BatchStream(x, y, batch_size=1024, random_state=0))
+    loop = loop_for(rule, module, callbacks=[count]).train()
+    seen = dict(loop.callbacks_)["Count"]
+    assert (seen.batches, seen.epochs, seen.gradients) == (8, 2, 8)
+    assert loop.history[:, "train_loss"] == [pytest.approx(v) for v in loop.history[:, "train_loss"]]
+    assert loop.history[1, "train_loss"] < loop.history[0, "train_loss"]
+
+
+def test_breaking_off_is_remembered() -> None:
+    class Stop(Callback):
+        def on_batch_end(self, net, **kwargs):
+            raise KeyboardInterrupt
+
+    x, y = data()
+    module = nn.Linear(3, 2)
+    rule = ERM(module, CrossEntropy(), BatchStream(x, y, batch_size=64, random_state=0))
+    assert loop_for(rule, module, callbacks=[Stop()]).train().interrupted_
+    assert not loop_for(rule, module).train().interrupted_
+
+
+def test_a_diverging_loss_is_an_error() -> None:
+    x, y = data()
+    module = nn.Linear(3, 2)
+    rule = ERM(module, lambda output, target: output.sum() * np.inf, BatchStream(x, y, batch_size=64))
+    with pytest.raises(FloatingPointError, match=r"the loss of a batch is .*: lower lr"):
+        loop_for(rule, module).train()
+
+
+def test_devices() -> None:
+    assert resolve_device("cpu") == torch.device("cpu")
+    assert resolve_device("auto").type in {"cpu", "cuda"}
+    with pytest.raises(ValueError, match="device must be 'auto', 'cpu' or 'cuda', got 'tpu9'"):
+        resolve_device("tpu9")
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="CUDA is not available"):
+            resolve_device("cuda")

@@ -1,0 +1,41 @@
+import numpy as np
+import torch
+from torch import nn
+
+from metabalance.training import prediction
+from metabalance.training.prediction import predict_probabilities
+
+
+def test_probabilities_are_the_softmax_of_the_logits() -> None:
+    model = nn.Linear(3, 4)
+    x = torch.randn(10, 3, generator=torch.Generator().manual_seed(0))
+    logits = model(x).detach().double().numpy()
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(predict_probabilities(model, x), expected, rtol=1e-12)
+
+
+def test_dropout_is_off_and_the_mode_is_left_alone() -> None:
+    model = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.9), nn.Linear(8, 1)).train()
+    x = torch.ones(5, 3)
+    first, second = predict_probabilities(model, x), predict_probabilities(model, x)
+    np.testing.assert_array_equal(first, second)
+    assert first.shape == (5, 2)
+    assert model.training
+
+
+def test_given_parameters_predict_in_place_of_the_models() -> None:
+    model, other = nn.Linear(3, 2), nn.Linear(3, 2)
+    x = torch.ones(4, 3)
+    own = predict_probabilities(model, x)
+    borrowed = predict_probabilities(model, x, dict(other.named_parameters()))
+    np.testing.assert_array_equal(borrowed, predict_probabilities(other, x))
+    assert not np.array_equal(own, borrowed)
+
+
+def test_chunks_and_no_rows(monkeypatch) -> None:
+    model = nn.Linear(2, 3)
+    x = torch.randn(11, 2, generator=torch.Generator().manual_seed(0))
+    whole = predict_probabilities(model, x)
+    monkeypatch.setattr(prediction, "ROWS_PER_CHUNK", 4)
+    np.testing.assert_allclose(predict_probabilities(model, x), whole, atol=1e-7)
+    assert predict_probabilities(model, x[:0]).shape == (0, 3)

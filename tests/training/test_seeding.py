@@ -1,0 +1,27 @@
+import torch
+
+from metabalance.training import seeded
+
+CPU = torch.device("cpu")
+
+
+def test_draws_depend_on_the_seed_and_the_callers_state_is_untouched() -> None:
+    before = torch.random.get_rng_state()
+    draws = []
+    for seed in (1, 1, 2):
+        with seeded(seed, CPU):
+            draws.append(torch.rand(4))
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_the_state_is_restored_after_an_exception() -> None:
+    before = torch.random.get_rng_state()
+    try:
+        with seeded(1, CPU):
+            torch.rand(4)
+            raise KeyError
+    except KeyError:
+        pass
+    assert torch.equal(torch.random.get_rng_state(), before)
