@@ -219,6 +219,8 @@ def test_wrong_shapes_have_scikit_learns_words() -> None:
 def test_sparse_and_complex_matrices_are_refused() -> None:
     with pytest.raises(TypeError, match=r"[Ss]parse.*toarray\(\)"):
         TableEncoder().fit(scipy.sparse.eye_array(3).tocsr())
+    with pytest.raises(TypeError, match=r"Sparse.*toarray\(\)"):
+        make_encoder(scipy.sparse.dia_array(np.eye(3)))
     with pytest.raises(ValueError, match="Complex data not supported"):
         TableEncoder().fit(np.eye(2) * 1j)
 

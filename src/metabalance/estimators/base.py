@@ -106,6 +106,7 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
         FloatingPointError
             If training diverges.
         """
+        self._check_free_parameters()
         check_shared_parameters(self)
         self._check_own_parameters()
         device = resolve_device(self.device)
@@ -224,21 +225,33 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters, ``module__…`` and ``optimizer__…`` included."""
-        free = {name: value for name, value in params.items() if name.startswith(FREE_PREFIXES)}
+        free = {
+            name: value
+            for name, value in params.items()
+            if name.startswith(FREE_PREFIXES) or name in self._free_parameters
+        }
         super().set_params(**{name: value for name, value in params.items() if name not in free})
         self._keep_free_parameters({**self._free_parameters, **free})
         return self
 
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn that missing values are welcome."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
     def _keep_free_parameters(self, parameters: Mapping[str, Any]) -> None:
-        """Take the constructor's extra keyword arguments."""
-        for name in parameters:
+        """Take the constructor's extra keyword arguments; scikit-learn wants them checked in `fit`, not here."""
+        if parameters:
+            self._free_parameters = parameters
+
+    def _check_free_parameters(self) -> None:
+        for name in self._free_parameters:
             if not name.startswith(FREE_PREFIXES):
                 raise TypeError(
                     f"{type(self).__name__} has no parameter {name!r}; arguments of the network or the "
                     "optimizer start with module__ or optimizer__"
                 )
-        if parameters:
-            self._free_parameters = parameters
 
     def options_for(self, part: str) -> dict[str, Any]:
         """Return the ``module__…`` or ``optimizer__…`` parameters, without the prefix."""

@@ -58,8 +58,9 @@ def choose_loss(
     elif loss in LOSSES:
         weight = None
         if class_weight is not None:
-            labels = classes[codes]
-            weights = compute_class_weight(class_weight, classes=classes, y=labels)
+            weights = compute_class_weight(class_weight, classes=classes, y=classes[codes])
+            # Scaled to average 1 over the rows: only their ratios matter, and lr keeps its meaning.
+            weights = weights / weights[codes].mean()
             weight = torch.as_tensor(weights, dtype=torch.float32, device=device)
         chosen = LOSSES[loss](weight)
     else:

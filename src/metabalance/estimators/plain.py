@@ -37,7 +37,7 @@ class NeuralClassifier(ImbalancedClassifier):
     loss : {"cross_entropy", "focal"} or callable, default="cross_entropy"
         The loss. A callable takes logits (batch, n_classes) and class codes (batch,) and returns a scalar.
     class_weight : dict, "balanced" or None, default=None
-        Weight of each class in a named loss, as in scikit-learn.
+        Weight of each class in a named loss, as in scikit-learn, then scaled to average 1 over the rows.
     optimizer : {"adamw", "adam", "sgd"} or torch.optim class, default="adamw"
         "sgd" has Nesterov momentum 0.9. More arguments: ``optimizer__…``.
     lr : float, default=0.003

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import issparse
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_array
 
@@ -185,12 +186,19 @@ class TableEncoder:
 def make_encoder(X: Any) -> TableEncoder | ArrayEncoder:
     """Choose by dimension: an `ArrayEncoder` from three dimensions on, else a `TableEncoder`; not fitted.
 
+    Raises
+    ------
+    TypeError
+        Sparse matrices.
+
     Examples
     --------
     >>> import numpy as np
     >>> type(make_encoder(np.zeros((5, 8, 8)))).__name__
     'ArrayEncoder'
     """
+    if issparse(X):  # refused here, as callers may take rows of X before they fit the encoder
+        raise TypeError("Sparse data was passed, but dense data is required. Use '.toarray()' to convert it.")
     ndim = np.array(X, dtype=object).ndim if isinstance(X, (list, tuple)) else np.ndim(X)
     return ArrayEncoder() if ndim >= 3 else TableEncoder()
 
