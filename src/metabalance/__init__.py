@@ -1,4 +1,4 @@
-"""metabalance: neural networks for class-imbalanced data, trained by exact meta-gradients and compared honestly."""
+"""Neural networks for class-imbalanced data, trained by exact meta-gradients and compared honestly."""
 
 from metabalance.estimators import MetaBalanceClassifier, NeuralClassifier
 from metabalance.evaluation import Comparison, compare

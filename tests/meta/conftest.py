@@ -1,7 +1,7 @@
 """The sweep of modules on which gradients are checked, and references that share no code with src."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -232,31 +232,27 @@ SWEEP = (
 )
 
 
+def _seeded(make: Callable[[], Case]) -> Case:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        made = make()
+    made.model.double()
+    return made
+
+
 @pytest.fixture(params=SWEEP, ids=lambda make: make.__name__)
-def case(request: pytest.FixtureRequest) -> Iterator[Case]:
+def case(request: pytest.FixtureRequest) -> Case:
     """Every module of the sweep, in float64."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        made = request.param()
-        made.model.double()
-        yield made
+    return _seeded(request.param)
 
 
 @pytest.fixture
-def mlp_case() -> Iterator[Case]:
+def mlp_case() -> Case:
     """The multilayer perceptron of the sweep, in float64."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        made = mlp()
-        made.model.double()
-        yield made
+    return _seeded(mlp)
 
 
 @pytest.fixture
-def batch_norm_case() -> Iterator[Case]:
+def batch_norm_case() -> Case:
     """The convolution with BatchNorm of the sweep, in float64."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        made = conv_batch_norm()
-        made.model.double()
-        yield made
+    return _seeded(conv_batch_norm)

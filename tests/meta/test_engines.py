@@ -55,13 +55,13 @@ class Saved:
         Saved.live -= self.tensor.numel()
 
 
-def _peak(engine, order: str, meta_steps: int) -> int:
+def _peak(engine, order: str, meta_steps: int, **kwargs) -> int:
     model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
     x, y = torch.randn(meta_steps, 5, 4), torch.randint(3, (meta_steps, 5))
     Saved.live = Saved.peak = 0
     with torch.autograd.graph.saved_tensors_hooks(Saved, lambda saved: saved.tensor):
         outer = engine(
-            _algorithm(model, cross_entropy, order=order),
+            _algorithm(model, cross_entropy, order=order, **kwargs),
             dict(model.named_parameters()),
             {},
             (x, y),
@@ -82,6 +82,11 @@ def test_the_loop_holds_the_graph_of_one_meta_step(order):
 
 def test_first_order_holds_less_than_exact():
     assert _peak(loop, "first", 2) < _peak(loop, "exact", 2)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.4])
+def test_without_an_inner_step_exact_builds_no_second_order_graph(beta):
+    assert _peak(loop, "exact", 2, inner_lr=0.0, beta=beta) <= _peak(loop, "first", 2)
 
 
 @pytest.mark.parametrize("engine", [loop, vectorized])

@@ -16,15 +16,15 @@ def outer_objective(case) -> float:
     params = list(case.trainable().values())
     total = 0.0
     for s in range(STEPS):
-        support = case.loss({}, case.support, s)
-        # case.loss copies the model, so differentiate through the parameters that are handed in.
+        # case.loss copies the model, so the derivative is taken by the parameters that are handed in.
         leaf = {name: p.detach().clone().requires_grad_() for name, p in case.trainable().items()}
-        inner = torch.autograd.grad(case.loss(leaf, case.support, s), list(leaf.values()), allow_unused=True)
+        support = case.loss(leaf, case.support, s)
+        inner = torch.autograd.grad(support, list(leaf.values()), allow_unused=True)
         before = [p.detach().clone() for p in params]
         with torch.no_grad():
             for p, g in zip(params, inner, strict=True):
                 p -= 0 if g is None else INNER_LR * g
-            total += float(case.loss({}, case.query, s)) + BETA * float(support)
+            total += float(case.loss({}, case.query, s)) + BETA * support.item()
             for p, value in zip(params, before, strict=True):
                 p.copy_(value)
     return total

@@ -3,7 +3,7 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -49,8 +49,8 @@ def _root(
 
 @app.command(
     "compare",
-    epilog="Examples: `metabalance compare digits-severe --report out/` · `metabalance compare fraud.csv --target "
-    "Class --methods naive,smote,metabalance:natural/under,lightgbm --cv 5`",
+    epilog="Examples: `metabalance compare digits-severe --report out/` · "
+    "`metabalance compare fraud.csv --target Class --methods naive,smote,metabalance:natural/under,lightgbm`",
 )
 @one_line_errors
 def compare_command(
@@ -125,7 +125,12 @@ def fit_command(
 ) -> None:
     """Train one network on all of DATA and save it."""
     dataset = load_data(data, target, drop or [])
-    shared = {"scoring": scoring, "max_epochs": epochs, "random_state": random_state, "verbose": 1}
+    shared: dict[str, Any] = {
+        "scoring": scoring,
+        "max_epochs": epochs,
+        "random_state": random_state,
+        "verbose": 1,
+    }
     network: MetaBalanceClassifier | NeuralClassifier
     if sampler is None:
         network = MetaBalanceClassifier(support_sampler=support, query_sampler=query, **shared)
@@ -135,8 +140,9 @@ def fit_command(
     network.save(out)
     best = max(network.history_, key=lambda epoch: epoch["valid_score"])
     typer.echo(
-        f"best epoch {best['epoch']} of {len(network.history_)}: held-out score {best['valid_score']:.4f}, recall "
-        f"of the majority class {best['valid_majority_recall']:.3f}, of the others {best['valid_minority_recall']:.3f}"
+        f"best epoch {best['epoch']} of {len(network.history_)}: held-out score {best['valid_score']:.4f}, "
+        f"recall of the majority class {best['valid_majority_recall']:.3f}, "
+        f"of the others {best['valid_minority_recall']:.3f}"
     )
     typer.echo(f"written: {out}")
 

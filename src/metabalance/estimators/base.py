@@ -184,8 +184,8 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the fitted estimator as a folder with safetensors and JSON (no pickle).
 
-        Parameters that are objects (samplers, callbacks, functions, the module) are not saved: predicting does
-        not need them, except for the module, which `load` asks for.
+        Parameters that are objects (samplers, callbacks, functions, the module) are not saved: predicting
+        does not need them, except for the module, which `load` asks for.
 
         Raises
         ------
@@ -241,7 +241,7 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
         return tags
 
     def _keep_free_parameters(self, parameters: Mapping[str, Any]) -> None:
-        """Take the constructor's extra keyword arguments; scikit-learn wants them checked in `fit`, not here."""
+        """Take the constructor's extra arguments; scikit-learn wants them checked in `fit`, not here."""
         if parameters:
             self._free_parameters = parameters
 

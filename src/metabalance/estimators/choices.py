@@ -39,8 +39,8 @@ def choose_optimizer(optimizer: Any, options: Mapping[str, Any]) -> tuple[type, 
     if isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer):
         return optimizer, dict(options)
     raise TypeError(
-        f"optimizer must be a name or a subclass of torch.optim.Optimizer, got {optimizer!r}: pass the class, "
-        "and its arguments as optimizer__… parameters"
+        f"optimizer must be a name or a subclass of torch.optim.Optimizer, got {optimizer!r}: pass the "
+        "class, and its arguments as optimizer__… parameters"
     )
 
 
@@ -121,8 +121,8 @@ def _check_output(module: nn.Module, example: Tensor, n_classes: int) -> None:
         found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise ValueError(
             f"the module must return logits of shape (batch, {n_classes})"
-            f"{' or (batch, 1)' if n_classes == 2 else ''} for {n_classes} classes, got {found} for a batch of "
-            f"{n_rows}"
+            f"{' or (batch, 1)' if n_classes == 2 else ''} for {n_classes} classes, got {found} for a batch "
+            f"of {n_rows}"
         )
 
 

@@ -40,8 +40,8 @@ def encode_labels(y: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
     missing = pd.isna(labels)
     if missing.any():
         raise ValueError(
-            f"y contains NaN: {int(missing.sum())} of {len(labels)} labels are missing (NaN, None), the first in "
-            f"row {int(missing.argmax())}: drop those rows or label them"
+            f"y contains NaN: {int(missing.sum())} of {len(labels)} labels are missing, the first "
+            f"in row {int(missing.argmax())}: drop those rows or label them"
         )
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
         raise ValueError("y contains infinity: labels must be finite")

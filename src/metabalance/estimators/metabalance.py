@@ -167,8 +167,8 @@ early_stopping, validation_fraction, scoring, callbacks, device, random_state, v
             loss_fn,
             inner_lr=self.inner_lr,
             beta=self.beta,
-            order=self.order,  # type: ignore[arg-type]
-            engine=self.engine,  # type: ignore[arg-type]
+            order=self.order,
+            engine=self.engine,
         )
         return MetaBalance(meta, stream)
 

@@ -18,9 +18,10 @@ def check_number(name: str, value: Any, *, above: float | None = None, at_least:
     """Raise unless value is a finite real number in its range."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    if above is not None and not above < value < float("inf"):
+    number = float(value)
+    if above is not None and not above < number < float("inf"):
         raise ValueError(f"{name} must be above {above:g} and finite, got {value!r}")
-    if at_least is not None and not at_least <= value < float("inf"):
+    if at_least is not None and not at_least <= number < float("inf"):
         raise ValueError(f"{name} must be at least {at_least:g} and finite, got {value!r}")
 
 

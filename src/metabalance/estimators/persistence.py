@@ -84,8 +84,8 @@ def load_model(
         ) from error
     if (module is None) != (own_module is None):
         raise ValueError(
-            f"the model in {str(folder)!r} has a network of its own, {own_module}: pass load(path, module=...) "
-            "with that class (loading never imports code by itself)"
+            f"the model in {str(folder)!r} has a network of its own, {own_module}: pass load(path, "
+            "module=...) with that class (loading never imports code by itself)"
             if module is None
             else f"the model in {str(folder)!r} has the default network: load it without module="
         )

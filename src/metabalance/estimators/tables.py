@@ -199,7 +199,8 @@ def make_encoder(X: Any) -> TableEncoder | ArrayEncoder:
     """
     if issparse(X):  # refused here, as callers may take rows of X before they fit the encoder
         raise TypeError("Sparse data was passed, but dense data is required. Use '.toarray()' to convert it.")
-    ndim = np.array(X, dtype=object).ndim if isinstance(X, (list, tuple)) else np.ndim(X)
+    is_table = isinstance(X, pd.DataFrame)
+    ndim = 2 if is_table else np.asarray(X, dtype=object if isinstance(X, (list, tuple)) else None).ndim
     return ArrayEncoder() if ndim >= 3 else TableEncoder()
 
 

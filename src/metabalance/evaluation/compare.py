@@ -1,6 +1,8 @@
 """Cross-validated comparison of methods on the same folds."""
 
+import re
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -41,11 +43,13 @@ class _Task:
 
 
 @dataclass(frozen=True)
-class _Failure:
-    """Why a method cannot run on these data."""
+class _Outcome:
+    """What came of a task: a result, or the reason why the method cannot run on these data."""
 
     method: str
-    reason: str
+    result: FoldResult | None
+    failure: str
+    warnings: tuple[str, ...]
 
 
 def compare(
@@ -140,11 +144,11 @@ def compare(
     )
     if verbose:
         outcomes = track(outcomes, "comparing", total=len(tasks), console=Console(stderr=True))
-    finished = list(outcomes)
-    skipped = {outcome.method: outcome.reason for outcome in finished if isinstance(outcome, _Failure)}
+    finished: list[_Outcome] = list(outcomes)
+    skipped = {outcome.method: outcome.failure for outcome in finished if outcome.failure}
     order = {method.info.name: position for position, method in enumerate(chosen)}
     results = sorted(
-        (o for o in finished if isinstance(o, FoldResult) and o.method not in skipped),
+        (o.result for o in finished if o.result is not None and o.method not in skipped),
         key=lambda result: (result.split, result.seed, order[result.method]),
     )
     if not results:
@@ -159,7 +163,10 @@ def compare(
         methods=tuple(method.info for method in chosen if method.info.name not in skipped),
         results=tuple(results),
         skipped={name: skipped[name] for name in order if name in skipped},
-        settings=_settings(cv, len(splits), n_seeds, random_state, scoring, max_epochs, network),
+        settings={
+            **_settings(cv, len(splits), n_seeds, random_state, scoring, max_epochs, network),
+            "warnings": _collected_warnings(finished),
+        },
         environment=describe_environment(),
         seconds=time.perf_counter() - started,
         command=command,
@@ -213,37 +220,59 @@ def _choose_methods(specs: Sequence[Any]) -> tuple[Method, ...]:
 
 def _run(
     task: _Task, X: Any, codes: Codes, labels: list[str], shared: Mapping[str, Any], random_state: int
-) -> FoldResult | _Failure:
-    name = task.method.info.name
-    with _one_torch_thread():
+) -> _Outcome:
+    """Fit and score one method on one split; warnings are collected, since workers would print them raw."""
+    with _one_torch_thread(), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result, failure = None, ""
         try:
-            # Seeds differ between splits and repetitions, not between methods, which thus start alike.
-            entropy = np.random.SeedSequence([random_state, task.split, task.seed])
-            classifier = clone(task.method.build(shared, int(entropy.generate_state(1)[0] % 2**31)))
-            started = time.perf_counter()
-            classifier.fit(_safe_indexing(X, task.train), codes[task.train])
-            fitted = time.perf_counter()
+            result = _fit_and_score(task, X, codes, labels, shared, random_state)
         except (ValueError, TypeError, FloatingPointError) as error:
-            return _Failure(name, " ".join(str(error).split()))
-        is_network = isinstance(classifier, ImbalancedClassifier)
-        if is_network and classifier.interrupted_:
-            raise KeyboardInterrupt
-        proba = _columns_for_all(classifier, _safe_indexing(X, task.test), len(labels))
-        predicted = time.perf_counter()
+            failure = " ".join(str(error).split())
+    texts = tuple(dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught))
+    return _Outcome(task.method.info.name, result, failure, texts)
+
+
+def _fit_and_score(
+    task: _Task, X: Any, codes: Codes, labels: list[str], shared: Mapping[str, Any], random_state: int
+) -> FoldResult:
+    # Seeds differ between splits and repetitions, not between methods, which thus start alike.
+    entropy = np.random.SeedSequence([random_state, task.split, task.seed])
+    classifier = clone(task.method.build(shared, int(entropy.generate_state(1)[0] % 2**31)))
+    started = time.perf_counter()
+    classifier.fit(_safe_indexing(X, task.train), codes[task.train])
+    fitted = time.perf_counter()
+    network = classifier if isinstance(classifier, ImbalancedClassifier) else None
+    if network is not None and network.interrupted_:
+        raise KeyboardInterrupt
+    proba = _columns_for_all(classifier, _safe_indexing(X, task.test), len(labels))
+    predicted = time.perf_counter()
     y_test = codes[task.test]
     return FoldResult(
-        method=name,
+        method=task.method.info.name,
         split=task.split,
         seed=task.seed,
         metrics=score_predictions(y_test, proba),
         recall=dict(zip(labels, recall_per_class(y_test, proba).tolist(), strict=True)),
         fit_seconds=fitted - started,
         predict_seconds=predicted - fitted,
-        rows_drawn=classifier.rows_drawn_ if is_network else None,
+        rows_drawn=None if network is None else network.rows_drawn_,
         y_true=y_test,
         proba=proba.astype(np.float32),
-        history=tuple(classifier.history_) if is_network else (),
+        history=() if network is None else tuple(network.history_),
     )
+
+
+def _collected_warnings(outcomes: Sequence[_Outcome]) -> list[str]:
+    """One line for each kind of warning of a method: texts that differ in their numbers only are one kind."""
+    kinds: dict[tuple[str, str], list[str]] = {}
+    for outcome in outcomes:
+        for text in outcome.warnings:
+            kinds.setdefault((outcome.method, re.sub(r"\d+", "#", text)), []).append(text)
+    return [
+        f"{method}: {texts[0]}" + (f" (and {len(texts) - 1} more like it)" if len(texts) > 1 else "")
+        for (method, _), texts in sorted(kinds.items())
+    ]
 
 
 def _columns_for_all(classifier: Any, X: Any, n_classes: int) -> NDArray[np.float64]:
@@ -283,8 +312,8 @@ def _settings(
         "scoring": "ROC-AUC" if scoring is None else str(scoring),
         "prior": "Metrics are taken on the test parts as they are, at their own class frequencies.",
         "budget": (
-            f"Every network may draw the same number of training rows: {max_epochs} epochs of as many rows as "
-            f"its training part has, but at least {MIN_ROWS_PER_EPOCH:,} (support and query rows both count)."
+            f"Every network may draw the same number of training rows: {max_epochs} epochs of as many rows "
+            f"as its training part has, but at least {MIN_ROWS_PER_EPOCH:,} (support and query rows count)."
         ),
         "early_stopping": (
             f"Every network stops after {patience} epochs without a better "

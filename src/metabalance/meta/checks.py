@@ -150,5 +150,5 @@ def check_gradients(gradients: dict[str, Tensor]) -> None:
     if names:
         raise FloatingPointError(
             f"the gradient of {', '.join(names)} is not finite although the losses are; nothing was changed. "
-            "Look for infinity in the inputs, or try a smaller inner_lr or a smaller lr of the outer optimizer"
+            "Look for infinity in the inputs, or try a smaller inner_lr or lr of the outer optimizer"
         )

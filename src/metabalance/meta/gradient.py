@@ -166,8 +166,7 @@ class MetaGradient:
         checks.check_gradients(gradients)
         support_loss, query_loss = outer.support_losses.sum() / divisor, outer.query_losses.sum() / divisor
 
-        if self._algorithm.buffers != "frozen":
-            store_buffers(model, outer.buffers)
+        store_buffers(model, outer.buffers)
         accumulate(params, gradients)
         return MetaLosses(query_loss + self._algorithm.beta * support_loss, support_loss, query_loss)
 

@@ -63,6 +63,6 @@ def dropout_per_layer(dropout: float | Sequence[float], n_hidden: int) -> list[f
         raise ValueError(f"dropout must lie in [0, 1), got {dropout!r}")
     if not isinstance(dropout, int | float) and len(probabilities) != n_hidden:
         raise ValueError(
-            f"dropout has {len(probabilities)} values for {n_hidden} hidden layers: give one number or one each"
+            f"dropout has {len(probabilities)} values for {n_hidden} hidden layers: give one, or one each"
         )
     return [float(probability) for probability in probabilities[:n_hidden]]

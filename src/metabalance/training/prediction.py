@@ -34,7 +34,7 @@ def predict_probabilities(
         with torch.no_grad():
             chunks = [
                 class_logits(_forward(module, chunk, parameters)).double().softmax(dim=-1)
-                for chunk in x.split(ROWS_PER_CHUNK)
+                for chunk in torch.split(x, ROWS_PER_CHUNK)
             ]
     finally:
         module.train(was_training)

@@ -1,0 +1,42 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from metabalance.estimators.labels import encode_labels
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        ["b", "a", "b"],
+        np.array([5, -1, 5]),
+        [True, False, True],
+        pd.Series(["b", "a", "b"], dtype="category"),
+        pd.Series(["b", "a", "b"], dtype="string"),
+        np.array([2.0, 1.0, 2.0]),
+    ],
+    ids=range(6),
+)
+def test_codes_number_the_sorted_labels(y) -> None:
+    classes, codes = encode_labels(y)
+    assert codes.tolist() == [1, 0, 1]
+    assert codes.dtype == np.int64
+    assert classes[codes].tolist() == list(y)
+
+
+@pytest.mark.parametrize(
+    ("y", "error", "message"),
+    [
+        ([1, None, 2], ValueError, "y contains NaN: 1 of 3 labels are missing, the first in row 1"),
+        ([np.inf, 1.0], ValueError, "infinity"),
+        ([0.1, 0.2, 0.3], ValueError, "continuous"),
+        ([1, "a"], TypeError, r"labels mix types \(int, str\)"),
+        (["a", "a"], ValueError, "got 1 class: every label is 'a'"),
+        ([], ValueError, "empty"),
+        ([[0, 1], [1, 0]], ValueError, "1d array|multilabel"),
+    ],
+    ids=range(7),
+)
+def test_labels_that_cannot_be_used(y, error, message) -> None:
+    with pytest.raises(error, match=message):
+        encode_labels(np.array(y, dtype=object) if y and isinstance(y[0], int) else y)

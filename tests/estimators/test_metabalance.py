@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import nn
+
+from metabalance import MetaBalanceClassifier, NeuralClassifier
+from metabalance.training import predict_probabilities
+from tests.estimators.conftest import QUICK
+
+
+def test_it_learns(binary) -> None:
+    X, y = binary
+    net = MetaBalanceClassifier(random_state=0, max_epochs=30).fit(X[:200], y[:200])
+    assert roc_auc_score(y[200:], net.predict_proba(X[200:])[:, 1]) > 0.75
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"support_sampler": "over"},
+        {"query_sampler": "natural"},
+        {"query_sampler": "under"},
+        {"query_sampler": "smote"},
+        {"inner_lr": 1.0},
+        {"inner_lr": 0.0},
+        {"beta": 5.0},
+        {"meta_steps": 2},
+        {"support_batch_size": 8},
+        {"query_batch_size": 8},
+        {"order": "first", "inner_lr": 1.0},
+        {"predict_with": "adapted", "inner_lr": 1.0},
+    ],
+    ids=str,
+)
+def test_every_option_changes_the_result(binary, options) -> None:
+    X, y = binary
+    default = MetaBalanceClassifier(**QUICK).fit(X, y).predict_proba(X)
+    changed = MetaBalanceClassifier(**{**QUICK, **options}).fit(X, y).predict_proba(X)
+    assert np.abs(default - changed).max() > 1e-4
+
+
+def test_engines_train_the_same_network(binary) -> None:
+    X, y = binary
+    loop, vectorized = (
+        MetaBalanceClassifier(engine=engine, dropout=0.0, **QUICK).fit(X, y).predict_proba(X)
+        for engine in ("loop", "vectorized")
+    )
+    np.testing.assert_allclose(loop, vectorized, atol=1e-3)
+
+
+def test_adapted_parameters_are_one_inner_step_on_the_training_rows(binary) -> None:
+    X, y = binary
+    net = MetaBalanceClassifier(inner_lr=0.7, early_stopping=False, **QUICK).fit(X, y)
+    x = torch.from_numpy(net.encoder_.transform(X))
+    logits = net.module_(x)
+    loss = nn.functional.binary_cross_entropy_with_logits(logits[:, 0], torch.from_numpy(y).float())
+    gradients = torch.autograd.grad(loss, list(net.module_.parameters()))
+    expected = {
+        name: (parameter - 0.7 * gradient).detach()
+        for (name, parameter), gradient in zip(net.module_.named_parameters(), gradients, strict=True)
+    }
+    for name, parameter in expected.items():
+        torch.testing.assert_close(net.adapted_parameters_[name], parameter)
+    net.set_params(predict_with="adapted")
+    np.testing.assert_allclose(
+        net.predict_proba(X), predict_probabilities(net.module_, x, expected), rtol=1e-5, atol=1e-7
+    )
+
+
+def test_predict_with_may_be_changed_after_the_fit(binary) -> None:
+    X, y = binary
+    net = MetaBalanceClassifier(inner_lr=1.0, predict_with="meta", **QUICK).fit(X, y)
+    at_meta = net.predict_proba(X)
+    at_adapted = net.set_params(predict_with="adapted").predict_proba(X)
+    assert np.abs(at_meta - at_adapted).max() > 1e-4
+    with pytest.raises(ValueError, match="predict_with must be one of 'meta', 'adapted', got 'theta'"):
+        net.set_params(predict_with="theta").predict_proba(X)
+
+
+def test_equal_budget_of_rows(binary) -> None:
+    X, y = binary
+    plain = NeuralClassifier(batch_size=128, **QUICK).fit(X, y)
+    meta = MetaBalanceClassifier(meta_steps=4, support_batch_size=16, query_batch_size=16, **QUICK).fit(X, y)
+    assert plain.rows_drawn_ == meta.rows_drawn_ == 2 * 4096
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"inner_lr": -0.1}, ValueError, "inner_lr must be at least 0"),
+        ({"inner_lr": float("inf")}, ValueError, "inner_lr must be at least 0 and finite"),
+        ({"beta": "none"}, TypeError, "beta must be a number"),
+        ({"meta_steps": 0}, ValueError, "meta_steps must be at least 1"),
+        ({"query_batch_size": 2.0}, TypeError, "query_batch_size must be a whole number"),
+        ({"order": "second"}, ValueError, "order must be one of 'exact', 'first', got 'second'"),
+        ({"engine": "fast"}, ValueError, "engine must be one of"),
+        ({"predict_with": "theta"}, ValueError, "predict_with must be one of"),
+        ({"query_sampler": "smot"}, ValueError, "smote"),
+        ({"support_sampler": 5}, TypeError, "fit_resample"),
+    ],
+    ids=str,
+)
+def test_wrong_parameters_are_named(binary, options, error, message) -> None:
+    X, y = binary
+    with pytest.raises(error, match=message):
+        MetaBalanceClassifier(**{**QUICK, **options}).fit(X, y)
+
+
+def test_divergence_is_an_error_that_names_the_step(binary) -> None:
+    X, y = binary
+    with pytest.raises(FloatingPointError, match="inner_lr"):
+        MetaBalanceClassifier(inner_lr=1e30, **QUICK).fit(X, y)
