@@ -27,7 +27,7 @@ class Tied(nn.Module):
 @BOTH
 def test_a_loaded_model_predicts_the_same(estimator, mixed_table, tmp_path) -> None:
     X, y = mixed_table
-    net = estimator(hidden_sizes=(8, 4), dropout=0.1, **QUICK).fit(X, y)
+    net = estimator(hidden_sizes=[8, 4], dropout=0.1, **QUICK).fit(X, y)
     net.save(tmp_path / "model")
     loaded = estimator.load(tmp_path / "model")
     np.testing.assert_array_equal(loaded.predict_proba(X), net.predict_proba(X))

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -113,6 +114,8 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         encoder = make_encoder(X)
+        if not isinstance(X, np.ndarray | pd.DataFrame | list):
+            X = np.asarray(X)  # tensors and other arrays, whose rows scikit-learn cannot take
         check_consistent_length(X, y)
         classes, codes = encode_labels(y)
         random = check_random_state(self.random_state)

@@ -26,6 +26,8 @@ def encode_labels(y: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
     ------
     ValueError
         If labels are missing, continuous, not one column, or all the same.
+    TypeError
+        If labels are of different types.
 
     Examples
     --------
@@ -45,12 +47,13 @@ def encode_labels(y: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
         )
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
         raise ValueError("y contains infinity: labels must be finite")
+    kinds = {type(label).__name__ for label in labels.tolist()} if labels.dtype == object else set()
+    if len(kinds) > 1:
+        raise TypeError(
+            f"the labels mix types ({', '.join(sorted(kinds))}): turn them all into strings or numbers"
+        )
     check_classification_targets(labels)
-    try:
-        classes, codes = np.unique(labels, return_inverse=True)
-    except TypeError as error:
-        kinds = ", ".join(sorted({type(label).__name__ for label in labels.tolist()}))
-        raise TypeError(f"the labels mix types ({kinds}): turn them all into strings or numbers") from error
+    classes, codes = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(
             f"a classifier needs at least 2 classes, got 1 class: every label is {classes.tolist()[0]!r}"
