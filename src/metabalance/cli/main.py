@@ -120,7 +120,7 @@ def fit_command(
         str | None, typer.Option(help="Train plainly on this strategy instead of by MetaBalance.")
     ] = None,
     scoring: ScoringOption = None,
-    epochs: EpochsOption = 100,
+    epochs: EpochsOption = 50,
     random_state: SeedOption = 0,
 ) -> None:
     """Train one network on all of DATA and save it."""

@@ -32,7 +32,7 @@ class NeuralClassifier(ImbalancedClassifier):
         named ``n_inputs`` and ``n_outputs`` are filled in. By default a multilayer perceptron.
     hidden_sizes : sequence of int, default=(64, 32)
         Hidden layers of the default network.
-    dropout : float or sequence of float, default=0.0
+    dropout : float or sequence of float, default=0.1
         Dropout probability of the default network, one for all hidden layers or one each.
     loss : {"cross_entropy", "focal"} or callable, default="cross_entropy"
         The loss. A callable takes logits (batch, n_classes) and class codes (batch,) and returns a scalar.
@@ -42,11 +42,11 @@ class NeuralClassifier(ImbalancedClassifier):
         "sgd" has Nesterov momentum 0.9. More arguments: ``optimizer__…``.
     lr : float, default=0.003
         Learning rate.
-    weight_decay : float, default=0.0
+    weight_decay : float, default=0.01
         Weight decay of the optimizer.
-    lr_schedule : {"constant", "cosine"}, default="constant"
+    lr_schedule : {"constant", "cosine"}, default="cosine"
         Learning rate over the epochs; "cosine" falls to 0 at ``max_epochs``.
-    max_epochs : int, default=100
+    max_epochs : int, default=50
         Epochs at most.
     early_stopping : bool or int, default=True
         Hold out a stratified part of the rows, stop after this many epochs (True: 10) without a better score
@@ -99,14 +99,14 @@ class NeuralClassifier(ImbalancedClassifier):
         batch_size: int = 128,
         module: Any = None,
         hidden_sizes: Sequence[int] = (64, 32),
-        dropout: float | Sequence[float] = 0.0,
+        dropout: float | Sequence[float] = 0.1,
         loss: Any = "cross_entropy",
         class_weight: Any = None,
         optimizer: Any = "adamw",
         lr: float = 0.003,
-        weight_decay: float = 0.0,
-        lr_schedule: str = "constant",
-        max_epochs: int = 100,
+        weight_decay: float = 0.01,
+        lr_schedule: str = "cosine",
+        max_epochs: int = 50,
         early_stopping: bool | int = True,
         validation_fraction: float = 0.2,
         scoring: Any = None,

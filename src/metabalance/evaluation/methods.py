@@ -26,6 +26,7 @@ DEFAULT_METHODS = (
     "class-weighted",
     "focal",
     "metabalance",
+    "metabalance@adapted",
     "logistic-regression:balanced",
     "lightgbm" if importlib.util.find_spec("lightgbm") else "hist-gradient-boosting",
     "balanced-random-forest",
@@ -41,6 +42,7 @@ class Method:
 
     info: MethodInfo
     build: Build
+    ablation: str | None = None  # the method that shows what the meta-gradient adds to this one
 
 
 def _network(**own: Any) -> Build:
@@ -81,6 +83,7 @@ def _fixed_methods() -> dict[str, Method]:
     return methods
 
 
+ABLATION = "no-adaptation"
 # prefix → (title, what it is, options, family); each takes ":support/query" and "@adapted".
 META_FORMS: Mapping[str, tuple[str, str, dict[str, Any], str]] = {
     "metabalance": ("MetaBalance", "exact meta-gradient (Algorithm 1)", {}, "metabalance"),
@@ -90,7 +93,7 @@ META_FORMS: Mapping[str, tuple[str, str, dict[str, Any], str]] = {
         {"order": "first"},
         "metabalance",
     ),
-    "no-adaptation": (
+    ABLATION: (
         "No adaptation",
         "ablation: MetaBalance with an inner step of 0, which is plain training on the query batches",
         {"inner_lr": 0.0},
@@ -123,8 +126,8 @@ def resolve_method(spec: Any) -> Method:
     """
     if isinstance(spec, str):
         return FIXED_METHODS[spec] if spec in FIXED_METHODS else _resolve_meta_form(spec)
-    if isinstance(spec, tuple) and len(spec) == 2 and isinstance(spec[0], str) and is_classifier(spec[1]):
-        name, classifier = spec
+    name, classifier = spec if isinstance(spec, tuple) and len(spec) == 2 else (None, None)
+    if isinstance(name, str) and isinstance(classifier, BaseEstimator) and is_classifier(classifier):
         info = MethodInfo(name, name, _family(classifier), f"your own {type(classifier).__name__}")
         return Method(info, lambda shared, seed: classifier)
     raise TypeError(f"a method is a name or a (name, classifier) pair, got {spec!r}")
@@ -136,11 +139,9 @@ def with_ablations(methods: tuple[Method, ...]) -> tuple[Method, ...]:
     complete: list[Method] = []
     for method in methods:
         complete.append(method)
-        form, _, pair = method.info.name.partition("@")[0].partition(":")
-        ablation = f"no-adaptation:{pair}" if pair else "no-adaptation"
-        if form in META_FORMS and form != "no-adaptation" and ablation not in listed:
-            listed.add(ablation)
-            complete.append(resolve_method(ablation))
+        if method.ablation is not None and method.ablation not in listed:
+            listed.add(method.ablation)
+            complete.append(resolve_method(method.ablation))
     return tuple(complete)
 
 
@@ -177,6 +178,5 @@ def _resolve_meta_form(name: str) -> Method:
         + ("; predicts after one inner step on the training data" if at else ""),
     )
     predict_with = "adapted" if at else "meta"
-    return Method(
-        info, _meta(support_sampler=support, query_sampler=query, predict_with=predict_with, **options)
-    )
+    build = _meta(support_sampler=support, query_sampler=query, predict_with=predict_with, **options)
+    return Method(info, build, None if form == ABLATION else ABLATION + colon + pair)

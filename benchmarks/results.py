@@ -1,0 +1,111 @@
+"""Compare methods on the development tables and write the leaderboards as Markdown and JSON.
+
+    python -m benchmarks.results --data-root DATA --out docs/results
+
+Every table is compared as ``metabalance compare`` does it: 5 folds, one seed, a common budget of drawn rows for
+all networks. The two tasks of the paper get all twelve strategies.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from benchmarks.defaults import table_as_markdown
+from benchmarks.development import SOURCES, add_data_root, load
+from metabalance import Comparison, compare
+from metabalance.evaluation import DEFAULT_METHODS, METRICS
+from metabalance.sampling import STRATEGIES
+
+RIVALS = ("logistic-regression", "hist-gradient-boosting", "lightgbm", "lightgbm:balanced", "easy-ensemble")
+PAPER_TASKS = ("loan", "fraud")
+
+
+def methods_for(name: str) -> list[str]:
+    """Return the methods compared on a table, in the order of the defaults, each once."""
+    chosen = [*DEFAULT_METHODS, "first-order", "metabalance:natural/under", *RIVALS]
+    if name in PAPER_TASKS:
+        chosen += [strategy for strategy in STRATEGIES if strategy != "natural"]
+    return list(dict.fromkeys(chosen))
+
+
+def as_markdown(comparison: Comparison, command: str) -> str:
+    """Return the leaderboard with the conditions it was measured under."""
+    frame = comparison.frame
+    shown = frame[["rank"]].round(2).astype(str)
+    for metric, about in METRICS.items():
+        shown[about.label] = [
+            f"{mean:.4f} ± {error:.4f}"
+            for mean, error in zip(frame[metric], frame[metric + "_se"], strict=True)
+        ]
+    shown["fit s"] = [f"{seconds:.1f}" for seconds in frame["fit_seconds"]]
+    shown["rows drawn"] = ["" if rows != rows else f"{rows:,.0f}" for rows in frame["rows_drawn"]]
+    settings, environment = comparison.settings, comparison.environment
+    counts = ", ".join(f"{label}: {count:,}" for label, count in comparison.class_counts.items())
+    lines = [
+        f"# {comparison.dataset}",
+        "",
+        f"{comparison.n_rows:,} rows, {comparison.n_features} features; {counts}. {settings['cv']} × "
+        f"{settings['n_seeds']} seed, random_state {settings['random_state']}; mean ± standard error over splits. "
+        f"{settings['prior']} {settings['budget']} {settings['early_stopping']}",
+        "",
+        f"Made by `{command}` in {comparison.seconds:.0f} s on {environment['cores']} × "
+        f"{environment['processor']}, Python {environment['python']}, torch {environment['torch']}, "
+        f"scikit-learn {environment['scikit-learn']}, imbalanced-learn {environment['imbalanced-learn']}, "
+        f"lightgbm {environment['lightgbm']}, two fits at a time.",
+        "",
+        table_as_markdown(shown, 4),
+        "",
+        *[f"- left out: {name}: {reason}" for name, reason in comparison.skipped.items()],
+        *[f"- warning: {warning}" for warning in settings["warnings"]],
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def summary(comparison: Comparison) -> dict[str, object]:
+    """Return what the table was made from, without the predictions of single rows (the data stay private)."""
+    folds = [
+        {
+            "method": fold.method,
+            "split": fold.split,
+            "seed": fold.seed,
+            "metrics": {name: round(value, 6) for name, value in fold.metrics.items()},
+            "fit_seconds": round(fold.fit_seconds, 3),
+            "rows_drawn": fold.rows_drawn,
+        }
+        for fold in comparison.results
+    ]
+    return {
+        "dataset": comparison.dataset,
+        "class_counts": dict(comparison.class_counts),
+        "settings": dict(comparison.settings),
+        "environment": dict(comparison.environment),
+        "seconds": round(comparison.seconds, 1),
+        "skipped": dict(comparison.skipped),
+        "folds": folds,
+    }
+
+
+def main() -> None:
+    """Run the comparisons."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    add_data_root(parser)
+    parser.add_argument("--tables", nargs="+", choices=SOURCES, default=list(SOURCES))
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for name in arguments.tables:
+        X, y = load(name, arguments.data_root)
+        comparison = compare(
+            X, y, methods=methods_for(name), n_jobs=-1, dataset=SOURCES[name].title, verbose=1
+        )
+        command = f"python -m benchmarks.results --tables {name} --data-root DATA --out docs/results"
+        report = as_markdown(comparison, command)
+        print(report, flush=True)
+        (arguments.out / f"{name}.md").write_text(report, encoding="utf-8")
+        text = json.dumps(summary(comparison), indent=1, ensure_ascii=False) + "\n"
+        (arguments.out / f"{name}.json").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.datasets import make_classification
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import ShuffleSplit, StratifiedKFold
+
+import metabalance as mb
+
+QUICK = {"cv": 2, "max_epochs": 2}
+
+
+@pytest.fixture(scope="module")
+def data():
+    return make_classification(300, 5, weights=[0.85], random_state=0)
+
+
+class Constant(ClassifierMixin, BaseEstimator):
+    """Predicts what it is told to, and refuses when it is told so."""
+
+    def __init__(self, probability=0.5, error=None):
+        self.probability = probability
+        self.error = error
+
+    def fit(self, X, y):
+        if self.error is not None:
+            raise self.error
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict_proba(self, X):
+        return np.column_stack([np.full(len(X), 1 - self.probability), np.full(len(X), self.probability)])
+
+
+def test_metrics_are_those_of_the_same_folds_done_by_hand(data) -> None:
+    X, y = data
+    comparison = mb.compare(X, y, methods=[("lr", LogisticRegression())], cv=3, random_state=5)
+    folds = StratifiedKFold(3, shuffle=True, random_state=5).split(X, y)
+    expected = [
+        roc_auc_score(y[test], LogisticRegression().fit(X[train], y[train]).predict_proba(X[test])[:, 1])
+        for train, test in folds
+    ]
+    assert [r.metrics["roc_auc"] for r in comparison.results] == pytest.approx(expected, abs=1e-12)
+    assert comparison.frame.loc["lr", "roc_auc"] == pytest.approx(np.mean(expected))
+
+
+def test_all_methods_see_the_same_folds_and_networks_the_same_budget(data) -> None:
+    X, y = data
+    methods = ["naive", "over", "focal", "metabalance:natural/under", "logistic-regression"]
+    network = {"early_stopping": False, "hidden_sizes": (8,)}
+    comparison = mb.compare(X, y, methods=methods, n_seeds=2, network=network, **QUICK)
+    assert [m.name for m in comparison.methods] == [*methods[:4], "no-adaptation:natural/under", methods[4]]
+    assert len(comparison.results) == 6 * 2 * 2
+    for split in range(2):
+        truths = [r.y_true.tolist() for r in comparison.results if r.split == split]
+        assert all(truth == truths[0] for truth in truths)
+    drawn = {r.rows_drawn for r in comparison.results if r.rows_drawn is not None}
+    assert max(drawn) - min(drawn) <= 4 * 64  # less than one step
+    assert [r.rows_drawn for r in comparison.results if r.method == "logistic-regression"] == [None] * 4
+    assert "2 epochs" in comparison.settings["budget"]
+    assert comparison.settings["early_stopping"].startswith("No early stopping")
+
+
+def test_the_rarer_class_is_the_positive_one(data) -> None:
+    X, y = data
+    comparison = mb.compare(X, np.where(y == 1, "a rare", "z common"), methods=["naive"], **QUICK)
+    assert comparison.classes == ("z common", "a rare")
+    assert dict(comparison.class_counts) == {"z common": int((y == 0).sum()), "a rare": int((y == 1).sum())}
+    share = np.mean([r.y_true.mean() for r in comparison.results])
+    assert share == pytest.approx(y.mean(), abs=0.01)
+
+
+def test_same_seed_same_result_in_one_process_or_two(data) -> None:
+    X, y = data
+    options = {"methods": ["naive", "metabalance"], **QUICK}
+    first = mb.compare(X, y, **options)
+    second = mb.compare(X, y, n_jobs=2, **options)
+    other = mb.compare(X, y, random_state=1, **options)
+    for one, two in zip(first.results, second.results, strict=True):
+        np.testing.assert_array_equal(one.proba, two.proba)
+    assert not np.array_equal(first.results[0].y_true, other.results[0].y_true)
+
+
+def test_seeds_differ_from_each_other(data) -> None:
+    X, y = data
+    one, two = mb.compare(X, y, methods=["naive"], n_seeds=2, **QUICK).results[:2]
+    assert (one.split, one.seed, two.split, two.seed) == (0, 0, 0, 1)
+    assert not np.array_equal(one.proba, two.proba)
+
+
+def test_a_method_that_cannot_run_is_left_out_with_its_reason(data) -> None:
+    X, y = data
+    frame = pd.DataFrame(X).rename(columns=str).assign(city=np.where(X[:, 0] > 0, "a", "b"))
+    comparison = mb.compare(frame, y, methods=["naive", "smote"], **QUICK)
+    assert list(comparison.frame.index) == ["naive"]
+    assert "categor" in comparison.skipped["smote"]
+    failing = [("bad", Constant(error=FloatingPointError("it diverged"))), ("good", Constant())]
+    assert mb.compare(X, y, methods=failing, **QUICK).skipped == {"bad": "it diverged"}
+
+
+def test_errors_that_are_not_the_datas_are_raised(data) -> None:
+    X, y = data
+    with pytest.raises(ZeroDivisionError):
+        mb.compare(X, y, methods=[("bug", Constant(error=ZeroDivisionError()))], **QUICK)
+    with pytest.raises(ValueError, match="no method can run on these data; bad: nothing fits"):
+        mb.compare(X, y, methods=[("bad", Constant(error=ValueError("nothing fits")))], **QUICK)
+
+
+def test_warnings_are_collected_not_printed(data) -> None:
+    X, y = data
+    rare = np.concatenate([np.flatnonzero(y == 0), np.flatnonzero(y == 1)[:8]])
+    comparison = mb.compare(X[rare], y[rare], methods=["smote"], **QUICK)
+    (warning,) = comparison.settings["warnings"]
+    assert warning.startswith("smote: class 1 has 3 rows")
+    assert warning.endswith("(and 1 more like it)")
+
+
+def test_splitters_and_ready_made_splits(data) -> None:
+    X, y = data
+    splitter = ShuffleSplit(3, test_size=40, random_state=0)
+    comparison = mb.compare(X, y, methods=["logistic-regression"], cv=splitter)
+    assert [len(r.y_true) for r in comparison.results] == [40, 40, 40]
+    train, test = np.arange(200), np.arange(200, 300)
+    assert mb.compare(X, y, methods=["logistic-regression"], cv=[(train, test)]).n_splits == 1
+
+
+def test_a_class_that_is_missing_from_a_training_part() -> None:
+    X, y = make_classification(120, 5, n_informative=4, n_redundant=0, n_classes=3, random_state=0)
+    present, all_rows = np.flatnonzero(y < 2), np.arange(120)
+    (result,) = mb.compare(X, y, methods=[("lr", LogisticRegression())], cv=[(present, all_rows)]).results
+    missing = int(np.argmin(result.proba.sum(axis=0)))
+    assert (result.proba[:, missing] == 0).all()
+    assert result.proba.shape == (120, 3)
+
+
+def test_threads_are_left_as_they_were(data) -> None:
+    X, y = data
+    before = torch.get_num_threads()
+    mb.compare(X, y, methods=["naive"], **QUICK)
+    assert torch.get_num_threads() == before
+
+
+def test_progress_bar_goes_to_standard_error(data, capsys) -> None:
+    X, y = data
+    mb.compare(X, y, methods=["logistic-regression"], cv=2, verbose=1)
+    shown = capsys.readouterr()
+    assert "comparing" in shown.err
+    assert shown.out == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"cv": 1}, ValueError, "cv=1: the number of folds must be at least 2"),
+        ({"cv": 200}, ValueError, "at most the .* rows of the rarest class '1'"),
+        ({"cv": object()}, TypeError, "cv must be a number of folds, a splitter or"),
+        ({"cv": []}, ValueError, "cv has no splits"),
+        ({"n_seeds": 0}, ValueError, "n_seeds must be a whole number of at least 1, got 0"),
+        ({"methods": []}, ValueError, "at least one method"),
+        ({"methods": "naive"}, ValueError, "methods must be a list"),
+        ({"methods": ["naive", "naive"]}, ValueError, "listed more than once: naive"),
+        ({"methods": ["nope"]}, ValueError, "there is no method 'nope'"),
+        ({"network": {"width": 3}, "methods": ["naive"]}, ValueError, "has no parameter 'width'"),
+        ({"max_epochs": 0, "methods": ["naive"]}, ValueError, "max_epochs must be at least 1"),
+    ],
+    ids=str,
+)
+def test_wrong_arguments(data, options, error, message) -> None:
+    X, y = data
+    with pytest.raises(error, match=message):
+        mb.compare(X, y, **options)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        mb.compare(X, y[:-1])

@@ -1,0 +1,97 @@
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from metabalance import MetaBalanceClassifier, NeuralClassifier
+from metabalance.evaluation.methods import (
+    DEFAULT_METHODS,
+    FIXED_METHODS,
+    method_names,
+    resolve_method,
+    with_ablations,
+)
+from metabalance.sampling import STRATEGIES
+
+
+def build(name: str, **shared):
+    return resolve_method(name).build({"max_epochs": 3, **shared}, 7)
+
+
+@pytest.mark.parametrize("name", method_names())
+def test_every_name_builds_a_classifier_and_describes_itself(name: str) -> None:
+    method = resolve_method(name)
+    assert method.info.name == name
+    assert method.info.description
+    classifier = method.build({"max_epochs": 3}, 7)
+    if method.info.family != "rival":
+        assert (classifier.max_epochs, classifier.random_state) == (3, 7)
+
+
+def test_every_strategy_is_a_baseline() -> None:
+    for strategy in STRATEGIES:
+        classifier = build("naive" if strategy == "natural" else strategy)
+        assert isinstance(classifier, NeuralClassifier)
+        assert classifier.sampler == strategy
+
+
+def test_defaults_are_known_and_carry_the_ablation() -> None:
+    chosen = with_ablations(tuple(resolve_method(name) for name in DEFAULT_METHODS))
+    names = [method.info.name for method in chosen]
+    assert names.index("no-adaptation") == names.index("metabalance") + 1
+    assert set(names) - {"no-adaptation"} == set(DEFAULT_METHODS)
+
+
+def test_metabalance_takes_any_pair() -> None:
+    net = build("metabalance:smote/under@adapted")
+    assert isinstance(net, MetaBalanceClassifier)
+    assert (net.support_sampler, net.query_sampler) == ("smote", "under")
+    assert (net.predict_with, net.order) == ("adapted", "exact")
+    assert build("first-order:natural/over").order == "first"
+
+
+def test_the_ablation_differs_in_the_inner_step_only() -> None:
+    chosen = with_ablations((resolve_method("metabalance:natural/under"),))
+    assert [m.info.name for m in chosen] == ["metabalance:natural/under", "no-adaptation:natural/under"]
+    whole, ablated = (method.build({}, 7).get_params() for method in chosen)
+    assert whole.pop("inner_lr") > 0
+    assert ablated.pop("inner_lr") == 0
+    assert whole == ablated
+
+
+def test_an_ablation_is_added_once() -> None:
+    specs = ["metabalance", "metabalance@adapted", "first-order", "no-adaptation"]
+    chosen = with_ablations(tuple(resolve_method(spec) for spec in specs))
+    assert [m.info.name for m in chosen] == specs
+
+
+def test_own_classifiers() -> None:
+    mine = LogisticRegression()
+    method = resolve_method(("mine", mine))
+    assert method.build({"max_epochs": 3}, 7) is mine
+    assert method.info.family == "rival"
+    assert resolve_method(("net", NeuralClassifier())).info.family == "network"
+    assert resolve_method(("meta", MetaBalanceClassifier())).info.family == "metabalance"
+    assert with_ablations((resolve_method(("metabalance", MetaBalanceClassifier())),))[1:] == ()
+
+
+@pytest.mark.parametrize(
+    ("spec", "error", "message"),
+    [
+        ("smot", ValueError, "no method 'smot'; did you mean 'smote'"),
+        ("xyz", ValueError, r"no method 'xyz'\. Methods: naive"),
+        ("metabalance:natural", ValueError, "must be metabalance:SUPPORT/QUERY"),
+        ("metabalance:natural/foo", ValueError, "must be metabalance:SUPPORT/QUERY"),
+        ("metabalance@theta", ValueError, "the only such ending is @adapted"),
+        (3, TypeError, r"a method is a name or a \(name, classifier\) pair, got 3"),
+        (("mine", object()), TypeError, "a method is a name"),
+    ],
+    ids=str,
+)
+def test_unknown_methods(spec, error, message) -> None:
+    with pytest.raises(error, match=message):
+        resolve_method(spec)
+
+
+def test_lightgbm_that_is_not_installed_is_named(monkeypatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "lightgbm", None)
+    with pytest.raises(ValueError, match=r"LightGBM is not installed: pip install 'metabalance\[rivals\]'"):
+        FIXED_METHODS["lightgbm"].build({}, 0)
