@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.development import SOURCES, add_data_root, load
+from benchmarks.markdown import as_table, measured
 from metabalance import MetaBalanceClassifier, NeuralClassifier, compare
 from metabalance.evaluation.environment import describe_environment
 
@@ -59,39 +60,25 @@ def as_markdown(frames: dict[str, pd.DataFrame], seconds: float, cv: int) -> str
     means = pd.DataFrame({metric: values.mean(axis=1) for metric, values in by_metric.items()})
     means = means.sort_values("rank")
     by_table = by_metric["roc_auc"].loc[means.index]
-    environment = describe_environment()
     return "\n".join(
         [
             "# Why the defaults are what they are",
             "",
-            "Each row changes one setting of `MetaBalanceClassifier()` (or, where it says plain, of",
-            f"`NeuralClassifier()`). {len(frames)} development tables, {cv} folds, one seed; `rank` is the mean",
-            "over tables of the rank among these rows over ROC-AUC, average precision and balanced accuracy.",
+            "Each row changes one setting of `MetaBalanceClassifier()` or, where it says plain, of",
+            f"`NeuralClassifier()`. Mean over {len(frames)} development tables, {cv} folds, one seed; `rank` is",
+            "the mean over tables of the rank among these rows over ROC-AUC, average precision and balanced",
+            "accuracy.",
             "",
-            "Made by `python -m benchmarks.defaults --data-root DATA --out docs/results` in "
-            f"{seconds:.0f} s on {environment['cores']} × {environment['processor']}, "
-            f"torch {environment['torch']}, scikit-learn {environment['scikit-learn']}.",
+            measured("python -m benchmarks.defaults --data-root DATA --out docs/results", seconds),
             "",
-            table_as_markdown(means, 4),
+            as_table(means),
             "",
             "ROC-AUC by table:",
             "",
-            table_as_markdown(by_table, 4),
+            as_table(by_table),
             "",
         ]
     )
-
-
-def table_as_markdown(frame: pd.DataFrame, digits: int) -> str:
-    """Return a frame as a Markdown table."""
-    lines = [
-        f"| {frame.index.name or 'setting'} | " + " | ".join(map(str, frame.columns)) + " |",
-        "|---" * (1 + frame.shape[1]) + "|",
-    ]
-    for name, row in frame.iterrows():
-        cells = [f"{value:.{digits}f}" if isinstance(value, float) else str(value) for value in row]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
 
 
 def main() -> None:

@@ -2,16 +2,16 @@
 
     python -m benchmarks.results --data-root DATA --out docs/results
 
-Every table is compared as ``metabalance compare`` does it: 5 folds, one seed, a common budget of drawn rows for
-all networks. The two tasks of the paper get all twelve strategies.
+Every table is compared as ``metabalance compare`` does it: 5 folds, one seed, a common budget of drawn rows
+for all networks. The two tasks of the paper get all twelve strategies.
 """
 
 import argparse
 import json
 from pathlib import Path
 
-from benchmarks.defaults import table_as_markdown
 from benchmarks.development import SOURCES, add_data_root, load
+from benchmarks.markdown import as_table, measured
 from metabalance import Comparison, compare
 from metabalance.evaluation import DEFAULT_METHODS, METRICS
 from metabalance.sampling import STRATEGIES
@@ -39,21 +39,18 @@ def as_markdown(comparison: Comparison, command: str) -> str:
         ]
     shown["fit s"] = [f"{seconds:.1f}" for seconds in frame["fit_seconds"]]
     shown["rows drawn"] = ["" if rows != rows else f"{rows:,.0f}" for rows in frame["rows_drawn"]]
-    settings, environment = comparison.settings, comparison.environment
+    settings = comparison.settings
     counts = ", ".join(f"{label}: {count:,}" for label, count in comparison.class_counts.items())
     lines = [
         f"# {comparison.dataset}",
         "",
         f"{comparison.n_rows:,} rows, {comparison.n_features} features; {counts}. {settings['cv']} × "
-        f"{settings['n_seeds']} seed, random_state {settings['random_state']}; mean ± standard error over splits. "
-        f"{settings['prior']} {settings['budget']} {settings['early_stopping']}",
+        f"{settings['n_seeds']} seed, random_state {settings['random_state']}; mean ± standard error over "
+        f"splits. {settings['prior']} {settings['budget']} {settings['early_stopping']}",
         "",
-        f"Made by `{command}` in {comparison.seconds:.0f} s on {environment['cores']} × "
-        f"{environment['processor']}, Python {environment['python']}, torch {environment['torch']}, "
-        f"scikit-learn {environment['scikit-learn']}, imbalanced-learn {environment['imbalanced-learn']}, "
-        f"lightgbm {environment['lightgbm']}, two fits at a time.",
+        measured(command, comparison.seconds),
         "",
-        table_as_markdown(shown, 4),
+        as_table(shown),
         "",
         *[f"- left out: {name}: {reason}" for name, reason in comparison.skipped.items()],
         *[f"- warning: {warning}" for warning in settings["warnings"]],

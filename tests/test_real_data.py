@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks.development import SOURCES, load
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
-from benchmarks.development import SOURCES, load
 from metabalance import MetaBalanceClassifier
 from metabalance.estimators.tables import make_encoder
 
