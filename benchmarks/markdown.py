@@ -24,6 +24,6 @@ def measured(command: str, seconds: float) -> str:
     environment = describe_environment()
     versions = ", ".join(f"{package} {environment[package]}" for package in NAMED)
     return (
-        f"Made by `{command}` in {seconds:.0f} s on {environment['cores']} cores of {environment['processor']}, "
-        f"two fits at a time, with Python {environment['python']}, {versions}."
+        f"Made by `{command}` in {seconds:.0f} s on {environment['cores']} cores of "
+        f"{environment['processor']}, two fits at a time, with Python {environment['python']}, {versions}."
     )

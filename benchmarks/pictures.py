@@ -1,4 +1,7 @@
-"""Save figures of a comparison's results file as PNG: ``python -m benchmarks.pictures RESULTS --out FOLDER``."""
+"""Save figures of a comparison's results file as PNG.
+
+python -m benchmarks.pictures RESULTS --out FOLDER
+"""
 
 import argparse
 from pathlib import Path

@@ -207,6 +207,7 @@ def test_clone_get_and_set_params_with_free_parameters(estimator) -> None:
         ({"module": nn.ReLU}, ValueError, r"must return logits of shape \(batch, 2\) or \(batch, 1\)"),
         ({"module": "resnet"}, TypeError, "module must be a torch.nn.Module class or instance"),
         ({"module": nn.Linear(6, 2), "module__bias": True}, ValueError, "pass the module's class"),
+        ({"scoring": "auc"}, ValueError, "scoring='auc' is no scikit-learn scorer; did you mean 'roc_auc'"),
         ({"device": "gpu"}, ValueError, "device must be"),
         ({"hidden_sizes": (0,)}, ValueError, "layer widths"),
     ],

@@ -1,6 +1,7 @@
 """Turns what a user may pass as an option (a name, a class, an object) into what training needs."""
 
 import copy
+import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.metrics import get_scorer
+from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
 
@@ -135,6 +136,11 @@ def choose_score(scoring: Any, classes: NDArray[Any]) -> Callable[[NDArray[np.fl
     """
     if scoring is None:
         scoring = "roc_auc" if len(classes) == 2 else "roc_auc_ovr"
+    if isinstance(scoring, str) and scoring not in get_scorer_names():
+        close = difflib.get_close_matches(scoring, get_scorer_names(), n=1, cutoff=0.3)
+        raise ValueError(
+            f"scoring={scoring!r} is no scikit-learn scorer{f'; did you mean {close[0]!r}?' if close else ''}"
+        )
     scorer = get_scorer(scoring)
     labels = np.arange(len(classes)) if isinstance(scoring, str) else classes
 

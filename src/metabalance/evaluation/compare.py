@@ -165,6 +165,7 @@ def compare(
         skipped={name: skipped[name] for name in order if name in skipped},
         settings={
             **_settings(cv, len(splits), n_seeds, random_state, scoring, max_epochs, network),
+            "prior": _describe_parts(splits, codes),
             "warnings": _collected_warnings(finished),
         },
         environment=describe_environment(),
@@ -294,6 +295,18 @@ def _one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def _describe_parts(splits: Sequence[Split], codes: Codes) -> str:
+    """What the training and the test parts look like; a splitter may thin the training parts only."""
+    sizes = [len(train) for train, _ in splits]
+    counts = [np.bincount(codes[train], minlength=int(codes.max()) + 1) for train, _ in splits]
+    ratio = np.median([count.max() / max(1, count[count > 0].min()) for count in counts])
+    rows = f"{min(sizes):,}" if min(sizes) == max(sizes) else f"{min(sizes):,} to {max(sizes):,}"
+    return (
+        f"Training parts have {rows} rows, {ratio:.1f} of the most frequent class for each of the rarest. "
+        "Metrics are taken on the test parts as they are, at their own class frequencies."
+    )
+
+
 def _settings(
     cv: Any,
     n_splits: int,
@@ -310,7 +323,6 @@ def _settings(
         "n_seeds": n_seeds,
         "random_state": random_state,
         "scoring": "ROC-AUC" if scoring is None else str(scoring),
-        "prior": "Metrics are taken on the test parts as they are, at their own class frequencies.",
         "budget": (
             f"Every network may draw the same number of training rows: {max_epochs} epochs of as many rows "
             f"as its training part has, but at least {MIN_ROWS_PER_EPOCH:,} (support and query rows count)."
