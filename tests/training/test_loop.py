@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 import torch
 from skorch.callbacks import Callback
@@ -44,7 +43,6 @@ def test_metabalance_without_inner_step_trains_on_the_query_stream() -> None:
     module, by_hand = nn.Linear(3, 2), nn.Linear(3, 2)
     by_hand.load_state_dict(module.state_dict())
     rule = MetaBalance(MetaGradient(module, CrossEntropy(), inner_lr=0.0), stream)
-    assert rule.rows_per_update == 200
     loop = loop_for(rule, module, optimizer=torch.optim.SGD, max_epochs=1).train()
     updates = loop.budget_.rows_drawn // 200
     for _ in range(updates):
@@ -79,7 +77,6 @@ def test_skorch_callbacks_see_every_batch_and_epoch() -> None:
     loop = loop_for(rule, module, callbacks=[count]).train()
     seen = dict(loop.callbacks_)["Count"]
     assert (seen.batches, seen.epochs, seen.gradients) == (8, 2, 8)
-    assert loop.history[:, "train_loss"] == [pytest.approx(v) for v in loop.history[:, "train_loss"]]
     assert loop.history[1, "train_loss"] < loop.history[0, "train_loss"]
 
 
@@ -93,14 +90,6 @@ def test_breaking_off_is_remembered() -> None:
     rule = ERM(module, CrossEntropy(), BatchStream(x, y, batch_size=64, random_state=0))
     assert loop_for(rule, module, callbacks=[Stop()]).train().interrupted_
     assert not loop_for(rule, module).train().interrupted_
-
-
-def test_a_diverging_loss_is_an_error() -> None:
-    x, y = data()
-    module = nn.Linear(3, 2)
-    rule = ERM(module, lambda output, target: output.sum() * np.inf, BatchStream(x, y, batch_size=64))
-    with pytest.raises(FloatingPointError, match=r"the loss of a batch is .*: lower lr"):
-        loop_for(rule, module).train()
 
 
 def test_devices() -> None:

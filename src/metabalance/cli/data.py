@@ -1,5 +1,6 @@
 """From the DATA argument to a data set: a file with a target column, or a built-in name."""
 
+from difflib import get_close_matches
 from pathlib import Path
 
 from metabalance.datasets import BUILTIN, Dataset, load_builtin, read_table, split_target
@@ -20,8 +21,10 @@ def load_data(data: str, target: str | None, drop: list[str]) -> Dataset:
             raise ValueError(f"{data} is built in and knows its target: leave out --target and --drop")
         return load_builtin(data)
     if not Path(data).exists() and not Path(data).suffix:
+        close = get_close_matches(data, BUILTIN, n=1)
         raise FileNotFoundError(
-            f"{data!r} is neither a file nor a built-in data set; built in are: {', '.join(BUILTIN)}"
+            f"{data!r} is neither a file nor a built-in data set"
+            + (f"; did you mean {close[0]!r}?" if close else f"; built in are: {', '.join(BUILTIN)}")
         )
     frame = read_table(data)
     if target is None:

@@ -1,18 +1,16 @@
 """One clear line for a user's mistake instead of a traceback."""
 
 import functools
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import typer
-from sklearn.exceptions import NotFittedError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-USER_ERRORS = (ValueError, TypeError, OSError, FloatingPointError, NotFittedError)
+USER_ERRORS = (ValueError, TypeError, OSError, FloatingPointError)
 INPUT_ERROR = 2
 INTERRUPTED = 130
 
@@ -26,7 +24,7 @@ def one_line_errors(command: Command) -> Command:
             with one_line_warnings():
                 return command(*args, **kwargs)
         except USER_ERRORS as error:
-            typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+            typer.echo(f"error: {_one_line(_text(error))}", err=True)
             raise typer.Exit(INPUT_ERROR) from error
         except KeyboardInterrupt as error:
             typer.echo("interrupted: nothing was written", err=True)
@@ -41,11 +39,22 @@ def one_line_warnings() -> Iterator[None]:
     shown: set[str] = set()
 
     def show(message: Any, *args: Any, **kwargs: Any) -> None:
-        text = " ".join(str(message).split())
+        text = _one_line(str(message))
         if text not in shown:
             shown.add(text)
-            print(f"warning: {text}", file=sys.stderr)
+            typer.echo(f"warning: {text}", err=True)
 
     with warnings.catch_warnings():
         warnings.showwarning = show
         yield
+
+
+def _text(error: BaseException) -> str:
+    """The message, without the number that the operating system's errors start with."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

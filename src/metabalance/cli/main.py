@@ -10,47 +10,89 @@ import typer
 from metabalance import MetaBalanceClassifier, NeuralClassifier, __version__, compare
 from metabalance.cli.data import load_data
 from metabalance.cli.errors import one_line_errors
-from metabalance.cli.scoring import load_any_model, score_table, write_table
-from metabalance.cli.tables import console, leaderboard, strategy_table
+from metabalance.cli.outputs import check_folder, check_table_path, write_table
+from metabalance.cli.scoring import load_any_model, score_table
+from metabalance.cli.tables import (
+    console,
+    leaderboard,
+    left_out,
+    prediction_summary,
+    shows_progress,
+    strategy_table,
+    training_summary,
+)
 from metabalance.datasets import BUILTIN, read_table
 from metabalance.evaluation import DEFAULT_METHODS, method_names
 
 app = typer.Typer(
     name="metabalance",
     help="Train and compare classifiers on class-imbalanced data.",
+    epilog="Try it: `metabalance compare breast-cancer-rare --report out/`",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
 
-DataArgument = Annotated[
-    str, typer.Argument(help=f"A .csv, .tsv or .parquet file (also .gz), or built-in: {', '.join(BUILTIN)}.")
-]
-TargetOption = Annotated[str | None, typer.Option(help="The column to predict.")]
-DropOption = Annotated[
-    list[str] | None, typer.Option("--drop", help="A column to leave out; may be repeated.")
-]
-EpochsOption = Annotated[int, typer.Option("--epochs", help="Epochs of every network at most.")]
-ScoringOption = Annotated[
-    str | None, typer.Option(help="scikit-learn scorer that early stopping follows (default: ROC-AUC).")
-]
-SeedOption = Annotated[int, typer.Option("--random-state", help="Seed of folds, networks and batches.")]
 
-
-@app.callback()
-def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
-) -> None:
-    if version:
+def _show_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"metabalance {__version__}")
         raise typer.Exit
 
 
+def _not_zero(jobs: int) -> int:
+    if jobs == 0:
+        raise typer.BadParameter("give how many fits run at a time, or -1 for as many as there are cores")
+    return jobs
+
+
+DataArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help=f"A .csv, .csv.gz, .tsv or .parquet file, or a built-in name: {', '.join(BUILTIN)}.",
+    ),
+]
+TargetOption = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="The column to predict; built-in data know theirs.")
+]
+DropOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--drop", metavar="COLUMN", help="A column to leave out, such as an identifier; may be repeated."
+    ),
+]
+EpochsOption = Annotated[
+    int,
+    typer.Option("--epochs", metavar="N", min=1, help="Epochs of every network at most."),
+]
+ScoringOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="scikit-learn scorer that early stopping follows.", show_default="ROC-AUC"
+    ),
+]
+SeedOption = Annotated[
+    int,
+    typer.Option("--random-state", metavar="N", min=0, help="Seed of folds, networks and batches."),
+]
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version and stop."),
+    ] = False,
+) -> None: ...
+
+
 @app.command(
     "compare",
-    epilog="Examples: `metabalance compare digits-severe --report out/` · "
-    "`metabalance compare fraud.csv --target Class --methods naive,smote,metabalance:natural/under,lightgbm`",
+    epilog="Examples:\n\n"
+    "`metabalance compare digits-severe --report out/`\n\n"
+    "`metabalance compare fraud.csv --target Class --methods naive,smote,metabalance:natural/under`",
 )
 @one_line_errors
 def compare_command(
@@ -58,112 +100,141 @@ def compare_command(
     target: TargetOption = None,
     methods: Annotated[
         str,
-        typer.Option(help=f"Comma-separated. All: {', '.join(method_names())}; metabalance:SUPPORT/QUERY."),
+        typer.Option(
+            metavar="NAME,…",
+            help=f"Any of {', '.join(method_names())}; MetaBalance also as metabalance:SUPPORT/QUERY, with "
+            "two of the names that `metabalance strategies` lists.",
+            show_default=", ".join(DEFAULT_METHODS),
+        ),
     ] = ",".join(DEFAULT_METHODS),
     cv: Annotated[
-        int | None, typer.Option(help="Stratified folds (default: 5, or the built-in data's own).")
+        int | None,
+        typer.Option(
+            metavar="N", min=2, help="Stratified folds.", show_default="5, or the built-in data's own"
+        ),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Fits of each method on each fold.")] = 1,
-    report: Annotated[Path | None, typer.Option(help="Folder for report.html and results.json.")] = None,
+    seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Fits of each method on each fold.")] = 1,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder to write report.html and results.json in.")
+    ] = None,
     drop: DropOption = None,
     scoring: ScoringOption = None,
     epochs: EpochsOption = 50,
-    jobs: Annotated[int, typer.Option(help="Fits at a time; -1 uses all cores.")] = -1,
+    jobs: Annotated[
+        int, typer.Option(metavar="N", min=-1, callback=_not_zero, help="Fits at a time; -1 uses all cores.")
+    ] = -1,
     random_state: SeedOption = 0,
 ) -> None:
     """Train several methods on the same folds of DATA and print a leaderboard."""
-    dataset = load_data(data, target, drop or [])
-    folds = dataset.cv if cv is None and dataset.cv is not None else 5 if cv is None else cv
     if report is not None:
-        report.mkdir(parents=True, exist_ok=True)
+        check_folder(report, "--report")
+    dataset = load_data(data, target, drop or [])
     comparison = compare(
         dataset.X,
         dataset.y,
         methods=[name.strip() for name in methods.split(",") if name.strip()],
-        cv=folds,
+        cv=cv or dataset.cv or 5,
         n_seeds=seeds,
         scoring=scoring,
         max_epochs=epochs,
         random_state=random_state,
         n_jobs=jobs,
-        verbose=1,
+        verbose=int(shows_progress()),
         dataset=dataset.title,
         command=shlex.join(["metabalance", *sys.argv[1:]]),
     )
+    for warning in comparison.settings["warnings"]:
+        typer.echo(f"warning: {warning}", err=True)
     out = console()
-    out.print(leaderboard(comparison))
-    for name, reason in comparison.skipped.items():
-        out.print(f"left out: {name}: {reason}", markup=False, highlight=False)
-    out.print(f"{comparison.seconds:.0f} s; {comparison.settings['budget']}", highlight=False)
+    out.print(leaderboard(comparison, out.width))
+    for line in left_out(comparison):
+        typer.echo(line)
+    typer.echo(f"{comparison.seconds:.0f} s. {comparison.settings['budget']}")
     if report is not None:
         comparison.to_json(report / "results.json")
         comparison.to_html(report / "report.html")
-        out.print(
-            f"written: {report / 'report.html'}, {report / 'results.json'}", markup=False, highlight=False
-        )
+        typer.echo(f"written: {report / 'report.html'}, {report / 'results.json'}")
 
 
 @app.command(
     "fit",
-    epilog="Example: `metabalance fit fraud.csv --target Class --out model/`, then "
-    "`metabalance predict model/ new.csv --out scored.csv`",
+    epilog="Examples:\n\n"
+    "`metabalance fit fraud.csv --target Class --out model/`\n\n"
+    "`metabalance fit fraud.csv --target Class --out model/ --query under --scoring balanced_accuracy`\n\n"
+    "Then: `metabalance predict model/ new.csv --out scored.csv`",
 )
 @one_line_errors
 def fit_command(
     data: DataArgument,
-    out: Annotated[Path, typer.Option(help="Folder to save the model in.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to save the model in.")],
     target: TargetOption = None,
     drop: DropOption = None,
-    support: Annotated[str, typer.Option(help="Strategy of the support batches.")] = "natural",
-    query: Annotated[str, typer.Option(help="Strategy of the query batches.")] = "over",
+    support: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STRATEGY", help="How MetaBalance draws support batches.", show_default="natural"
+        ),
+    ] = None,
+    query: Annotated[
+        str | None,
+        typer.Option(metavar="STRATEGY", help="How MetaBalance draws query batches.", show_default="over"),
+    ] = None,
     sampler: Annotated[
-        str | None, typer.Option(help="Train plainly on this strategy instead of by MetaBalance.")
+        str | None,
+        typer.Option(metavar="STRATEGY", help="Train plainly on batches drawn so, without MetaBalance."),
     ] = None,
     scoring: ScoringOption = None,
     epochs: EpochsOption = 50,
     random_state: SeedOption = 0,
 ) -> None:
-    """Train one network on all of DATA and save it."""
+    """Train one network on all of DATA and save it; `metabalance strategies` lists the strategies."""
+    if sampler is not None and (support is not None or query is not None):
+        raise ValueError("--sampler trains without MetaBalance: leave out --support and --query")
+    check_folder(out, "--out")
     dataset = load_data(data, target, drop or [])
     shared: dict[str, Any] = {
         "scoring": scoring,
         "max_epochs": epochs,
         "random_state": random_state,
-        "verbose": 1,
+        "verbose": int(shows_progress()),
     }
     network: MetaBalanceClassifier | NeuralClassifier
     if sampler is None:
-        network = MetaBalanceClassifier(support_sampler=support, query_sampler=query, **shared)
+        network = MetaBalanceClassifier(
+            support_sampler=support or "natural", query_sampler=query or "over", **shared
+        )
     else:
         network = NeuralClassifier(sampler=sampler, **shared)
-    network.fit(dataset.X, dataset.y)
+    summary = training_summary(network.fit(dataset.X, dataset.y))
     network.save(out)
-    best = max(network.history_, key=lambda epoch: epoch["valid_score"])
-    typer.echo(
-        f"best epoch {best['epoch']} of {len(network.history_)}: held-out score {best['valid_score']:.4f}, "
-        f"recall of the majority class {best['valid_majority_recall']:.3f}, "
-        f"of the others {best['valid_minority_recall']:.3f}"
-    )
+    typer.echo(summary)
     typer.echo(f"written: {out}")
 
 
 @app.command("predict", epilog="Example: `metabalance predict model/ new.csv --out scored.csv`")
 @one_line_errors
 def predict_command(
-    model: Annotated[Path, typer.Argument(help="A folder written by `metabalance fit`.")],
-    data: Annotated[str, typer.Argument(help="A .csv, .tsv or .parquet file (also .gz).")],
-    out: Annotated[Path, typer.Option(help="File to write: .csv, .csv.gz or .parquet.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A folder that `metabalance fit` has written.")
+    ],
+    data: Annotated[
+        str,
+        typer.Argument(metavar="DATA", help="A .csv, .csv.gz, .tsv or .parquet file with the same columns."),
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="File to write: .csv, .csv.gz or .parquet.")],
 ) -> None:
-    """Add the predicted label and the probability of each class to the rows of DATA."""
+    """Write the rows of DATA with a predicted label and the probability of each class."""
+    check_table_path(out, data)
     scored = score_table(load_any_model(model), read_table(data))
     write_table(scored, out)
-    typer.echo(f"written: {out} ({len(scored):,} rows)")
+    typer.echo(f"written: {out}, {prediction_summary(scored['prediction'])}")
 
 
 @app.command("strategies")
 def strategies_command() -> None:
-    """List the sampling strategies."""
-    console().print(strategy_table())
+    """List the sampling strategies: names for --methods, --support, --query and --sampler."""
+    out = console()
+    out.print(strategy_table(out.width))
 
 
 def main() -> None:

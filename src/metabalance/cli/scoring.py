@@ -8,8 +8,6 @@ import pandas as pd
 from metabalance import MetaBalanceClassifier, NeuralClassifier
 from metabalance.estimators.persistence import load_model
 
-WRITERS = {".csv": "csv", ".csv.gz": "csv", ".parquet": "parquet"}
-
 
 def load_any_model(path: Path) -> Any:
     """Return the saved estimator, of whichever class it is."""
@@ -19,38 +17,36 @@ def load_any_model(path: Path) -> Any:
 def score_table(model: Any, frame: pd.DataFrame) -> pd.DataFrame:
     """Return the frame with a ``prediction`` column and one ``probability_<class>`` column per class.
 
-    Columns that the model was not trained on (identifiers, a known label) are kept but not used.
+    Columns are found by name. Those that the model was not trained on (identifiers, a known label) are kept
+    but not used. A model trained on an array, whose columns had no names, takes all columns by position.
 
     Raises
     ------
     ValueError
         If a column of the training data is missing, or the frame has one of the names to be added.
     """
-    features = [str(name) for name in model.feature_names_in_]
-    missing = [name for name in features if name not in frame.columns]
-    if missing:
-        raise ValueError(
-            f"the data lack {len(missing)} of the {len(features)} columns the model was trained on: "
-            f"{', '.join(missing[:8])}{', …' if len(missing) > 8 else ''}"
-        )
-    probabilities = model.predict_proba(frame[features])
+    probabilities = model.predict_proba(_features(model, frame))
     added = {"prediction": model.classes_[probabilities.argmax(axis=1)]}
     added |= {f"probability_{label}": probabilities[:, code] for code, label in enumerate(model.classes_)}
     taken = [name for name in added if name in frame.columns]
     if taken:
-        raise ValueError(f"the data already have a column {taken[0]!r}: rename it first")
+        raise ValueError(f"the data already have a column {taken[0]!r}: rename or drop it first")
     return pd.concat([frame, pd.DataFrame(added, index=frame.index)], axis=1)
 
 
-def write_table(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table in the format of its file ending; the folder is made if need be."""
-    ending = next(
-        (ending for ending in sorted(WRITERS, key=len, reverse=True) if path.name.endswith(ending)), None
-    )
-    if ending is None:
-        raise ValueError(f"{path}: unknown kind of file to write; use {', '.join(WRITERS)}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if WRITERS[ending] == "csv":
-        frame.to_csv(path, index=False)
-    else:
-        frame.to_parquet(path, index=False)
+def _features(model: Any, frame: pd.DataFrame) -> Any:
+    names = model.encoder_.feature_names_in_
+    if names is None:
+        if frame.shape[1] != model.n_features_in_:
+            raise ValueError(
+                f"the model was trained on {model.n_features_in_} columns without names, which are taken by "
+                f"position, but the data have {frame.shape[1]}: give exactly those columns, in that order"
+            )
+        return frame.to_numpy()
+    missing = [name for name in names if name not in frame.columns]
+    if missing:
+        raise ValueError(
+            f"the data lack {len(missing)} of the {len(names)} columns the model was trained on: "
+            f"{', '.join(map(repr, missing[:8]))}{', …' if len(missing) > 8 else ''}"
+        )
+    return frame[names]

@@ -1,13 +1,19 @@
-"""Tables on the terminal."""
+"""What is shown on the terminal: tables that fit its width, and sentences."""
 
+from typing import Any
+
+import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from metabalance.evaluation import METRICS, Comparison
 from metabalance.sampling import STRATEGIES
 
-SHOWN_METRICS = ("roc_auc", "average_precision", "balanced_accuracy", "macro_f1", "ece")
 PLAIN_WIDTH = 140
+WIDE = 120  # columns from which tables are shown in full
+NARROW_METRICS = ("roc_auc", "average_precision", "balanced_accuracy")
+WIDE_METRICS = (*NARROW_METRICS, "macro_f1", "ece")
 
 
 def console() -> Console:
@@ -16,39 +22,92 @@ def console() -> Console:
     return terminal if terminal.is_terminal else Console(width=PLAIN_WIDTH)
 
 
-def leaderboard(comparison: Comparison) -> Table:
-    """Return the leaderboard of a comparison: mean ± standard error over the splits."""
+def shows_progress() -> bool:
+    """Return whether someone watches standard error, so that a progress bar belongs there."""
+    return Console(stderr=True).is_terminal
+
+
+def leaderboard(comparison: Comparison, width: int) -> Table:
+    """Return the leaderboard of a comparison: mean ± standard error over the splits, or what fits of it."""
     frame = comparison.frame
     titles = {method.name: method.title for method in comparison.methods}
-    table = Table(title=f"{comparison.dataset}: {comparison.n_splits} splits × {comparison.n_seeds} seeds")
-    table.add_column("rank", justify="right")
+    wide = width >= WIDE
+    metrics = WIDE_METRICS if wide else NARROW_METRICS
+    runs = f"{_count(comparison.n_splits, 'split')} × {_count(comparison.n_seeds, 'seed')}"
+    table = Table(
+        title=escape(f"{comparison.dataset}: {runs}"),
+        caption=None if wide else f"A window of {WIDE} columns shows more metrics and ± standard errors.",
+    )
+    table.add_column("rank", justify="right", no_wrap=True)
     table.add_column("method")
-    for metric in SHOWN_METRICS:
-        table.add_column(METRICS[metric].label, justify="right")
-    table.add_column("fit s", justify="right")
-    best = {m: frame[m].max() if METRICS[m].greater_is_better else frame[m].min() for m in SHOWN_METRICS}
+    for metric in metrics:
+        table.add_column(METRICS[metric].label.replace(" ", "\n"), justify="right", no_wrap=True)
+    table.add_column("fit\ns", justify="right", no_wrap=True)
+    best = {m: frame[m].max() if METRICS[m].greater_is_better else frame[m].min() for m in metrics}
     for name, row in frame.iterrows():
         cells = []
-        for metric in SHOWN_METRICS:
-            text = f"{row[metric]:.3f} ± {row[metric + '_se']:.3f}"
+        for metric in metrics:
+            text = f"{row[metric]:.3f}" + (f" ± {row[metric + '_se']:.3f}" if wide else "")
             cells.append(f"[bold]{text}[/bold]" if row[metric] == best[metric] else text)
-        table.add_row(f"{row['rank']:.1f}", titles[str(name)], *cells, f"{row['fit_seconds']:.1f}")
+        table.add_row(f"{row['rank']:.1f}", escape(titles[str(name)]), *cells, f"{row['fit_seconds']:.1f}")
     return table
 
 
-def strategy_table() -> Table:
-    """Return what each sampling strategy is, needs and promises."""
-    table = Table(title="Sampling strategies", show_lines=False)
-    for column in ("name", "what it does", "rows", "needs numeric tables", "balanced", "source"):
-        table.add_column(column, overflow="fold")
+def left_out(comparison: Comparison) -> list[str]:
+    """Return a line for each reason why methods could not run."""
+    methods_by_reason: dict[str, list[str]] = {}
+    for name, reason in comparison.skipped.items():
+        methods_by_reason.setdefault(reason, []).append(name)
+    return [f"left out: {', '.join(names)}: {reason}" for reason, names in methods_by_reason.items()]
+
+
+def training_summary(network: Any) -> str:
+    """Return what a fit came to at its best epoch, which is the one kept.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the user broke the fit off before its first epoch was over.
+    """
+    finished = [epoch for epoch in network.history_ if "valid_score" in epoch]
+    if not finished:
+        raise KeyboardInterrupt
+    best = max(finished, key=lambda epoch: epoch["valid_score"])
+    return (
+        f"{'interrupted; ' if network.interrupted_ else ''}"
+        f"best epoch {best['epoch']} of {len(finished)}; on the held-out rows: "
+        f"{network.scoring or 'ROC-AUC'} {best['valid_score']:.4f}, "
+        f"recall of the majority class {best['valid_majority_recall']:.3f}, "
+        f"of the other classes {best['valid_minority_recall']:.3f}"
+    )
+
+
+def prediction_summary(labels: pd.Series) -> str:
+    """Return how often each label was predicted, the most frequent first."""
+    counts = labels.value_counts()
+    shown = [f"{label} {count:,}" for label, count in counts.head(8).items()]
+    return f"{_count(len(labels), 'row')}: " + ", ".join(shown) + (", …" if len(counts) > 8 else "")
+
+
+def strategy_table(width: int) -> Table:
+    """Return what each sampling strategy is, needs and promises; all of it where the width allows."""
     kinds = {"index": "real, redrawn each pass", "selecting": "a real subset", "generating": "partly made up"}
+    wide = width >= WIDE
+    table = Table(title="Sampling strategies")
+    table.add_column("name", no_wrap=True)
+    table.add_column("what it does")
+    table.add_column("numeric\ntables only", no_wrap=True)
+    table.add_column("balanced", no_wrap=True)
+    if wide:
+        table.add_column("rows")
+        table.add_column("source")
     for name, strategy in STRATEGIES.items():
-        table.add_row(
-            name,
-            strategy.summary,
-            kinds[strategy.kind],
-            "yes" if strategy.needs_numeric_2d else "no",
-            "yes" if strategy.balanced else "no",
-            strategy.reference,
-        )
+        needs = "yes" if strategy.needs_numeric_2d else "no"
+        balanced = "yes" if strategy.balanced else "no"
+        more = [kinds[strategy.kind], strategy.reference] if wide else []
+        table.add_row(name, strategy.summary, needs, balanced, *more)
     return table
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -124,8 +124,8 @@ def split_target(frame: Any, target: str) -> tuple[Any, np.ndarray[Any, Any]]:
     n_classes = labels.nunique()
     if n_classes == 1:
         raise ValueError(
-            f"every label in {target!r} is {labels.iloc[0]!r}: at least two classes are needed; is this the "
-            "right column?"
+            f"every label in {target!r} is {labels.tolist()[0]!r}: at least two classes are needed; is "
+            "this the right column?"
         )
     if len(labels) > _REGRESSION_ROWS and n_classes > len(labels) / 2:
         kind = "a regression target" if types.is_numeric_dtype(labels.dtype) else "an identifier"
@@ -216,4 +216,5 @@ def _listed(names: list[str]) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]
+    line = str(error).strip().split("\n")[0]
+    return line.removeprefix("Error tokenizing data. C error: ")

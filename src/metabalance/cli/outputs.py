@@ -1,0 +1,49 @@
+"""Where results go: checked before time is spent on them, and written at the end."""
+
+import os
+from pathlib import Path
+
+import pandas as pd
+
+ENDINGS = (".csv", ".csv.gz", ".parquet")
+
+
+def check_folder(folder: Path, option: str) -> None:
+    """Raise unless the folder exists and can be written to, or can be made.
+
+    Raises
+    ------
+    ValueError
+        If a file is in the way, or the user may not write there.
+    """
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir():
+        raise ValueError(f"{option} {folder}: {existing} is a file, not a folder; choose another path")
+    if not os.access(existing, os.W_OK):
+        raise ValueError(f"{option} {folder}: you may not write in {existing}; choose another path")
+
+
+def check_table_path(path: Path, source: str) -> None:
+    """Raise unless a table read from ``source`` can be written to path.
+
+    Raises
+    ------
+    ValueError
+        If the ending is unknown, the path is a folder or the source itself, or its folder cannot be used.
+    """
+    if not path.name.lower().endswith(ENDINGS):
+        raise ValueError(f"--out {path}: unknown kind of file to write; end it in {', '.join(ENDINGS)}")
+    if path.is_dir():
+        raise ValueError(f"--out {path} is a folder: give a file in it, such as {path / 'scored.csv'}")
+    if path.resolve() == Path(source).resolve():
+        raise ValueError(f"--out {path} is the file that is read: choose another name")
+    check_folder(path.parent, "--out")
+
+
+def write_table(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table in the format of its file ending; the folder is made if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.name.lower().endswith(".parquet"):
+        frame.to_parquet(path, index=False)
+    else:
+        frame.to_csv(path, index=False, compression="gzip" if path.name.lower().endswith(".gz") else None)

@@ -1,0 +1,84 @@
+"""What an option may be and what it becomes; wrong ones are in test_base."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import average_precision_score, f1_score, make_scorer, roc_auc_score
+from torch import nn
+
+from metabalance.estimators.choices import choose_loss, choose_module, choose_optimizer, choose_score
+
+CPU = torch.device("cpu")
+PROBA = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]])
+CODES = np.array([0, 1, 1, 0])
+LABELS = np.array(["no", "yes"])
+
+
+def test_scores_are_those_of_scikit_learn() -> None:
+    assert choose_score(None, LABELS)(PROBA, CODES) == roc_auc_score(CODES, PROBA[:, 1])
+    by_name = choose_score("average_precision", LABELS)(PROBA, CODES)
+    assert by_name == average_precision_score(CODES, PROBA[:, 1])
+    own = make_scorer(f1_score, pos_label="yes")
+    assert choose_score(own, LABELS)(PROBA, CODES) == f1_score(CODES, PROBA.argmax(axis=1))
+
+
+def test_many_classes_are_scored_one_against_the_rest() -> None:
+    rng = np.random.default_rng(0)
+    proba, codes = rng.dirichlet([1, 1, 1], 30), rng.integers(3, size=30)
+    expected = roc_auc_score(codes, proba, multi_class="ovr")
+    assert choose_score(None, np.arange(3))(proba, codes) == pytest.approx(expected)
+
+
+def test_optimizers_by_name_and_class() -> None:
+    assert choose_optimizer("adamw", {"weight_decay": 0.1}) == (torch.optim.AdamW, {"weight_decay": 0.1})
+    chosen, options = choose_optimizer("sgd", {"momentum": 0.5})
+    assert chosen is torch.optim.SGD
+    assert options == {"momentum": 0.5, "nesterov": True}
+    assert choose_optimizer(torch.optim.Adagrad, {}) == (torch.optim.Adagrad, {})
+
+
+@pytest.mark.parametrize("scale", [1.0, 1000.0])
+def test_class_weights_count_by_their_ratio(scale: float) -> None:
+    codes = np.array([0, 0, 0, 1])
+    loss = choose_loss("cross_entropy", {"no": scale, "yes": 3 * scale}, LABELS, codes, CPU)
+    # (1 + 1 + 1 + 3) / 4 = 1.5 is scaled to 1; at logits 0 every row costs log 2.
+    value = loss(torch.zeros(2, 2), torch.tensor([0, 1])).item()
+    assert value == pytest.approx((1 + 3) / 1.5 / 2 * np.log(2), rel=1e-6)
+
+
+def test_own_losses_get_class_logits() -> None:
+    seen = []
+
+    def mine(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        seen.append(logits)
+        return logits.sum()
+
+    choose_loss(mine, None, LABELS, CODES, CPU)(torch.tensor([[2.0]]), torch.tensor([1]))
+    assert seen[0].tolist() == [[0.0, 2.0]]
+
+
+class Sized(nn.Module):
+    def __init__(self, n_inputs: int, n_outputs: int, bias: bool = True) -> None:
+        super().__init__()
+        self.linear = nn.Linear(n_inputs, n_outputs, bias=bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.linear(x)
+
+
+@pytest.mark.parametrize(("n_classes", "n_outputs"), [(2, 1), (3, 3)])
+def test_sizes_are_filled_in(n_classes: int, n_outputs: int) -> None:
+    options = {"n_classes": n_classes, "hidden_sizes": (5,), "dropout": 0}
+    built = choose_module(Sized, {"bias": False}, example=torch.zeros(2, 4), **options)
+    assert built.linear.weight.shape == (n_outputs, 4)
+    assert built.linear.bias is None
+    default = choose_module(None, {}, example=torch.zeros(2, 4), **options)
+    assert [tuple(p.shape) for p in default.parameters()] == [(5, 4), (5,), (n_outputs, 5), (n_outputs,)]
+
+
+def test_a_flat_output_is_one_logit() -> None:
+    flat = nn.Sequential(nn.Linear(4, 1), nn.Flatten(0))
+    options = {"hidden_sizes": (), "dropout": 0}
+    assert choose_module(flat, {}, example=torch.zeros(2, 4), n_classes=2, **options) is not flat
+    with pytest.raises(ValueError, match=r"logits of shape \(batch, 3\) for 3 classes, got \(2,\)"):
+        choose_module(flat, {}, example=torch.zeros(2, 4), n_classes=3, **options)

@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+
+from metabalance.estimators.parameters import check_choice, check_number, check_positive_int
+
+
+@pytest.mark.parametrize("value", [1, 7, np.int64(3)])
+def test_whole_numbers(value) -> None:
+    check_positive_int("n", value)
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [(0, ValueError), (-2, ValueError), (True, TypeError), (1.0, TypeError), ("1", TypeError)],
+)
+def test_not_whole_numbers(value, error) -> None:
+    with pytest.raises(error, match=f"n must be .*, got {value!r}"):
+        check_positive_int("n", value)
+
+
+def test_numbers_and_their_ranges() -> None:
+    check_number("lr", np.float32(0.1), above=0)
+    check_number("beta", 0, at_least=0)
+    for value in (0, -1, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="lr must be above 0 and finite"):
+            check_number("lr", value, above=0)
+    for value in (-0.1, float("nan")):
+        with pytest.raises(ValueError, match="beta must be at least 0 and finite"):
+            check_number("beta", value, at_least=0)
+    for value in (None, "0.1", True):
+        with pytest.raises(TypeError, match="lr must be a number"):
+            check_number("lr", value, above=0)
+
+
+def test_choices_are_listed() -> None:
+    check_choice("order", "exact", ("exact", "first"))
+    with pytest.raises(ValueError, match="order must be one of 'exact', 'first', got 'third'"):
+        check_choice("order", "third", ("exact", "first"))
