@@ -37,6 +37,8 @@ class Strategy:
     ----------
     name : str
         The same in Python, on the command line and in reports.
+    title : str
+        For readers.
     summary : str
         One line.
     kind : {"index", "selecting", "generating", "custom"}
@@ -60,6 +62,7 @@ class Strategy:
     """
 
     name: str
+    title: str
     summary: str
     kind: Literal["index", "selecting", "generating", "custom"]
     balanced: bool
@@ -87,6 +90,7 @@ _BORDER = Neighbours("m_neighbors", 10, among_all_rows)
 _ALL = (
     Strategy(
         name="natural",
+        title="Natural",
         summary="every row once per pass, at the classes' own frequencies",
         kind="index",
         balanced=False,
@@ -94,6 +98,7 @@ _ALL = (
     ),
     Strategy(
         name="over",
+        title="Oversampling",
         summary="a class uniformly, then a row of it uniformly, with replacement",
         kind="index",
         balanced=True,
@@ -101,6 +106,7 @@ _ALL = (
     ),
     Strategy(
         name="under",
+        title="Undersampling",
         summary="as many rows of each class as the smallest has, chosen anew for every pass",
         kind="index",
         balanced=True,
@@ -108,6 +114,7 @@ _ALL = (
     ),
     Strategy(
         name="smote",
+        title="SMOTE",
         summary="new rows on the lines between neighbours of the same class",
         kind="generating",
         balanced=True,
@@ -117,6 +124,7 @@ _ALL = (
     ),
     Strategy(
         name="svmsmote",
+        title="SVM-SMOTE",
         summary="SMOTE around the support vectors of an SVM; classes end about equal at best",
         kind="generating",
         balanced=False,
@@ -127,6 +135,7 @@ _ALL = (
     ),
     Strategy(
         name="enn",
+        title="ENN",
         summary="drops rows of larger classes whose neighbours disagree; classes stay unequal",
         kind="selecting",
         balanced=False,
@@ -136,6 +145,7 @@ _ALL = (
     ),
     Strategy(
         name="cluster_centroids",
+        title="Cluster centroids",
         summary="k-means centres in place of the rows of larger classes",
         kind="generating",
         balanced=True,
@@ -144,6 +154,7 @@ _ALL = (
     ),
     Strategy(
         name="borderline_smote",
+        title="Borderline-SMOTE",
         summary="SMOTE from rows near the border to another class",
         kind="generating",
         balanced=True,
@@ -155,6 +166,7 @@ _ALL = (
     ),
     Strategy(
         name="adasyn",
+        title="ADASYN",
         summary="SMOTE with more rows where other classes are near; classes end about equal",
         kind="generating",
         balanced=False,
@@ -165,6 +177,7 @@ _ALL = (
     ),
     Strategy(
         name="nearmiss",
+        title="NearMiss",
         summary="the rows of larger classes that are nearest to the smallest class",
         kind="selecting",
         balanced=True,
@@ -174,6 +187,7 @@ _ALL = (
     ),
     Strategy(
         name="allknn",
+        title="AllKNN",
         summary="ENN repeated with 1, 2 and 3 neighbours; classes stay unequal",
         kind="selecting",
         balanced=False,
@@ -184,6 +198,7 @@ _ALL = (
     ),
     Strategy(
         name="smoteenn",
+        title="SMOTE-ENN",
         summary="SMOTE, then rows whose neighbours disagree are dropped; classes end about equal",
         kind="generating",
         balanced=False,
@@ -239,6 +254,7 @@ def resolve_strategy(spec: str | SamplerLike) -> Strategy:
         )
     return Strategy(
         name=type(spec).__name__,
+        title=type(spec).__name__,
         summary="the user's own sampler",
         kind="custom",
         balanced=False,
