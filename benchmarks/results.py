@@ -10,6 +10,8 @@ import argparse
 import json
 from pathlib import Path
 
+import pandas as pd
+
 from benchmarks.development import SOURCES, add_data_root, load
 from benchmarks.markdown import as_table, measured
 from metabalance import Comparison, compare
@@ -38,7 +40,7 @@ def as_markdown(comparison: Comparison, command: str) -> str:
             for mean, error in zip(frame[metric], frame[metric + "_se"], strict=True)
         ]
     shown["fit s"] = [f"{seconds:.1f}" for seconds in frame["fit_seconds"]]
-    shown["rows drawn"] = ["" if rows != rows else f"{rows:,.0f}" for rows in frame["rows_drawn"]]
+    shown["rows drawn"] = ["" if pd.isna(rows) else f"{rows:,}" for rows in frame["rows_drawn"]]
     settings = comparison.settings
     counts = ", ".join(f"{label}: {count:,}" for label, count in comparison.class_counts.items())
     lines = [

@@ -9,6 +9,8 @@ import torch
 from sklearn.datasets import make_classification
 from torch import nn
 
+from metabalance.training import budget
+
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
@@ -41,6 +43,7 @@ def names_the_documents_use() -> dict:
 @pytest.mark.parametrize("document", ["README.md", "docs/guide.md"])
 def test_code_blocks_run(document: str, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(budget, "MIN_ROWS_PER_EPOCH", 256)  # the same code, in shorter epochs
     blocks = BLOCK.findall((ROOT / document).read_text(encoding="utf-8"))
     assert len(blocks) >= 2
     names = names_the_documents_use()

@@ -86,7 +86,8 @@ def prediction_summary(labels: pd.Series) -> str:
     """Return how often each label was predicted, the most frequent first."""
     counts = labels.value_counts()
     shown = [f"{label} {count:,}" for label, count in counts.head(8).items()]
-    return f"{_count(len(labels), 'row')}: " + ", ".join(shown) + (", …" if len(counts) > 8 else "")
+    more = ["…"] if len(counts) > 8 else []
+    return _count(len(labels), "row") + (": " if shown else "") + ", ".join(shown + more)
 
 
 def strategy_table(width: int) -> Table:

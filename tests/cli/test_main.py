@@ -1,0 +1,215 @@
+"""The commands from end to end: what they print and write, and that it is what the library computes."""
+
+import json
+import subprocess
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_digits
+
+import metabalance as mb
+from metabalance.evaluation import Comparison
+from metabalance.sampling import STRATEGIES
+
+Run = Callable[..., Any]
+EXECUTABLE = Path(sysconfig.get_path("scripts"), "metabalance")
+QUICK = ("--epochs", 1, "--cv", 2, "--jobs", 1)
+
+
+def test_compare_prints_the_leaderboard_and_writes_the_report(run: Run, files: Path, tmp_path: Path) -> None:
+    report = tmp_path / "new" / "report"
+    methods = "naive, smote,logistic-regression"
+    result = run(
+        "compare",
+        files / "people.csv",
+        "--target",
+        "Klasse ä",
+        "--methods",
+        methods,
+        "--report",
+        report,
+        *QUICK,
+    )
+    assert result.exit_code == 0
+    assert "people.csv: 2 splits × 1 seed" in result.stdout
+    assert "Naive network" in result.stdout
+    assert "Logistic regression" in result.stdout
+    assert "left out: smote: " in result.stdout
+    assert f"written: {report / 'report.html'}, {report / 'results.json'}" in result.stdout
+    assert result.stderr == ""
+
+    comparison = Comparison.from_json(report / "results.json")
+    assert comparison.class_counts == {"ok": 140, "fraud": 20}
+    assert comparison.n_features == 5
+    assert set(comparison.frame.index) == {"naive", "logistic-regression"}
+    assert set(comparison.skipped) == {"smote"}
+    page = (report / "report.html").read_text(encoding="utf-8")
+    assert page.startswith("<!DOCTYPE html>")
+    assert "Naive network" in page
+
+
+def test_every_format_gives_the_same_comparison(run: Run, files: Path) -> None:
+    rows = set()
+    for name in ("people.csv", "people.csv.gz", "people.tsv", "excel.csv", "people.parquet"):
+        # The blank cities are missing values in text files and empty strings in Parquet.
+        options = (
+            "--target",
+            "Klasse ä",
+            "--drop",
+            "id",
+            "--drop",
+            "city",
+            "--methods",
+            "logistic-regression",
+        )
+        result = run("compare", files / name, *options, *QUICK)
+        assert result.exit_code == 0
+        row = next(line for line in result.stdout.splitlines() if "Logistic regression" in line)
+        rows.add(row.rsplit("│", maxsplit=2)[0])  # without the seconds
+    assert len(rows) == 1
+    assert "±" in rows.pop()
+
+
+def test_options_reach_the_comparison(run: Run, tmp_path: Path) -> None:
+    result = run(
+        *("compare", "breast-cancer-rare", "--methods", "naive", "--cv", 3, "--seeds", 2, "--epochs", 1),
+        *("--scoring", "balanced_accuracy", "--random-state", 7, "--jobs", 1, "--report", tmp_path),
+    )
+    assert "Breast cancer, 5 % malignant: 3 splits × 2 seeds" in result.stdout
+    settings = json.loads((tmp_path / "results.json").read_text())["settings"]
+    assert settings["scoring"] == "balanced_accuracy"
+    assert settings["random_state"] == 7
+    assert "1 epochs" in settings["budget"]
+
+
+def test_warnings_of_the_fits_are_lines_of_their_own(run: Run, tmp_path: Path) -> None:
+    rows = pd.DataFrame({"a": np.arange(40.0), "b": np.arange(40.0) % 7, "y": np.arange(40) < 8})
+    rows.to_csv(tmp_path / "few.csv", index=False)
+    result = run("compare", tmp_path / "few.csv", "--target", "y", "--methods", "smote", *QUICK)
+    assert result.exit_code == 0
+    lines = result.stderr.splitlines()
+    assert lines
+    assert all(line.startswith("warning: smote: ") for line in lines)
+
+
+@pytest.mark.parametrize("name", ["scored.csv", "scored.csv.gz", "scored.parquet", "SCORED.CSV"])
+def test_predict_keeps_the_columns_and_adds_the_librarys_probabilities(
+    run: Run, people: pd.DataFrame, files: Path, model: Path, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / "not there yet" / name
+    result = run("predict", model, files / "people.parquet", "--out", path)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith(f"written: {path}, 160 rows: ")
+
+    scored = pd.read_parquet(path) if name.endswith(".parquet") else pd.read_csv(path, keep_default_na=False)
+    assert list(scored.columns) == [*people.columns, "prediction", "probability_fraud", "probability_ok"]
+    assert scored["city"].tolist() == people["city"].tolist()
+
+    table = mb.datasets.read_table(files / "people.parquet")
+    features = table.drop(columns=["id", "Klasse ä"])
+    # Trained on the CSV file, where a blank is a missing value.
+    network = mb.MetaBalanceClassifier(max_epochs=2, random_state=0)
+    network.fit(features.replace({"city": {"": np.nan}}), people["Klasse ä"])
+    expected = network.predict_proba(features)
+    np.testing.assert_allclose(scored[["probability_fraud", "probability_ok"]], expected, rtol=1e-5)
+    assert scored["prediction"].tolist() == network.predict(features).tolist()
+
+
+def test_predict_finds_columns_by_name(
+    run: Run, people: pd.DataFrame, files: Path, model: Path, tmp_path: Path
+) -> None:
+    people[people.columns[::-1]].assign(more=1).to_csv(tmp_path / "shuffled.csv", index=False)
+    probabilities = []
+    for source in (files / "people.csv", tmp_path / "shuffled.csv"):
+        assert run("predict", model, source, "--out", tmp_path / "scored.csv").exit_code == 0
+        probabilities.append(pd.read_csv(tmp_path / "scored.csv")["probability_fraud"])
+    np.testing.assert_array_equal(*probabilities)
+
+
+def test_a_model_of_built_in_images_takes_columns_by_position(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "digits"
+    result = run("fit", "digits-severe", "--sampler", "natural", "--epochs", 1, "--out", folder)
+    assert result.exit_code == 0
+    pixels = load_digits().data[:50]
+    pd.DataFrame(pixels).add_prefix("pixel ").to_csv(tmp_path / "pixels.csv", index=False)
+    result = run("predict", folder, tmp_path / "pixels.csv", "--out", tmp_path / "scored.csv")
+    assert result.exit_code == 0
+    expected = mb.NeuralClassifier.load(folder).predict_proba(pixels)
+    scored = pd.read_csv(tmp_path / "scored.csv")
+    np.testing.assert_allclose(scored[[f"probability_{digit}" for digit in range(10)]], expected, rtol=1e-6)
+
+    scored.to_csv(tmp_path / "wide.csv", index=False)
+    result = run("predict", folder, tmp_path / "wide.csv", "--out", tmp_path / "again.csv")
+    assert result.exit_code == 2
+    assert "64 columns without names, which are taken by position, but the data have 75" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "estimator", "parameters"),
+    [
+        ([], "MetaBalanceClassifier", {"support_sampler": "natural", "query_sampler": "over"}),
+        (
+            ["--support", "under", "--query", "natural"],
+            "MetaBalanceClassifier",
+            {"support_sampler": "under", "query_sampler": "natural"},
+        ),
+        (["--sampler", "under", "--scoring", "f1_macro"], "NeuralClassifier", {"sampler": "under"}),
+    ],
+)
+def test_fit_trains_what_was_asked_for(
+    run: Run, tmp_path: Path, options: list[str], estimator: str, parameters: dict[str, str]
+) -> None:
+    result = run("fit", "breast-cancer-rare", "--epochs", 1, "--out", tmp_path / "model", *options)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "best epoch 1 of 1; on the held-out rows: " in result.stdout
+    assert ("f1_macro" if "--scoring" in options else "ROC-AUC") in result.stdout
+    saved = json.loads((tmp_path / "model" / "model.json").read_text())
+    assert saved["estimator"] == estimator
+    assert saved["parameters"].items() >= parameters.items()
+
+
+def test_strategies_lists_them_all(run: Run) -> None:
+    result = run("strategies")
+    assert result.exit_code == 0
+    assert all(f" {name} " in result.stdout for name in STRATEGIES)
+
+
+def test_version_and_help(run: Run) -> None:
+    assert run("--version").stdout == f"metabalance {mb.__version__}\n"
+    assert "compare breast-cancer-rare" in run("--help").stdout
+    for command in ("compare", "fit", "predict"):
+        result = run(command, "--help")
+        assert result.exit_code == 0
+        assert f"metabalance {command} " in result.stdout
+
+
+def test_the_installed_command_shows_warnings_without_their_place(files: Path, tmp_path: Path) -> None:
+    result = subprocess.run(
+        [EXECUTABLE, "fit", "rownumbers.csv", "--target", "Klasse ä", "--epochs", "1", "--out", tmp_path],
+        cwd=files,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 0
+    assert result.stderr.startswith("warning: rownumbers.csv: the first column has no name")
+    assert result.stderr.count("\n") == 1
+    assert (tmp_path / "weights.safetensors").is_file()
+
+
+def test_the_installed_command_answers_a_mistake_with_one_line(files: Path) -> None:
+    result = subprocess.run(
+        [EXECUTABLE, "compare", "people.csv", "--target", "klasse"],
+        cwd=files,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr == "error: the table has no column 'klasse': did you mean 'Klasse ä'?\n"
