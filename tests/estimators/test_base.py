@@ -122,7 +122,7 @@ def test_resampling_sees_four_fifths_of_every_class(estimator) -> None:
 @BOTH
 def test_best_epoch_is_restored(estimator, binary) -> None:
     X, y = binary
-    options = {**QUICK, "lr": 0.05, "max_epochs": 15, "early_stopping": 15}
+    options = {**QUICK, "lr": 0.05, "lr_schedule": "constant", "max_epochs": 15, "early_stopping": 15}
     net = estimator(**options).fit(X, y)
     scores = [epoch["valid_score"] for epoch in net.history_]
     best = int(np.argmax(scores)) + 1
@@ -282,7 +282,7 @@ def test_breaking_off_keeps_the_best_so_far(binary) -> None:
                 raise KeyboardInterrupt
 
     X, y = binary
-    options = {**QUICK, "max_epochs": 9}
+    options = {**QUICK, "lr_schedule": "constant", "max_epochs": 9}
     net = NeuralClassifier(callbacks=[("stop", BreakOffInEpochThree())], **options).fit(X, y)
     assert net.interrupted_
     whole = NeuralClassifier(**{**options, "max_epochs": 2}).fit(X, y)

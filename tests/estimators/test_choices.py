@@ -15,18 +15,25 @@ LABELS = np.array(["no", "yes"])
 
 
 def test_scores_are_those_of_scikit_learn() -> None:
-    assert choose_score(None, LABELS)(PROBA, CODES) == roc_auc_score(CODES, PROBA[:, 1])
-    by_name = choose_score("average_precision", LABELS)(PROBA, CODES)
+    assert choose_score(None, LABELS, np.array([9, 1]))(PROBA, CODES) == roc_auc_score(CODES, PROBA[:, 1])
+    by_name = choose_score("average_precision", LABELS, np.array([9, 1]))(PROBA, CODES)
     assert by_name == average_precision_score(CODES, PROBA[:, 1])
     own = make_scorer(f1_score, pos_label="yes")
-    assert choose_score(own, LABELS)(PROBA, CODES) == f1_score(CODES, PROBA.argmax(axis=1))
+    assert choose_score(own, LABELS, np.array([9, 1]))(PROBA, CODES) == f1_score(CODES, PROBA.argmax(axis=1))
+
+
+@pytest.mark.parametrize("name", ["average_precision", "f1", "recall", "roc_auc", "balanced_accuracy"])
+def test_named_scores_are_about_the_rarer_class(name: str) -> None:
+    as_it_is = choose_score(name, np.array(["common", "rare"]), np.array([9, 1]))(PROBA, CODES)
+    alphabet_turned = choose_score(name, np.array(["fraud", "ok"]), np.array([1, 9]))
+    assert alphabet_turned(PROBA[:, ::-1], 1 - CODES) == as_it_is
 
 
 def test_many_classes_are_scored_one_against_the_rest() -> None:
     rng = np.random.default_rng(0)
     proba, codes = rng.dirichlet([1, 1, 1], 30), rng.integers(3, size=30)
     expected = roc_auc_score(codes, proba, multi_class="ovr")
-    assert choose_score(None, np.arange(3))(proba, codes) == pytest.approx(expected)
+    assert choose_score(None, np.arange(3), np.array([1, 1, 1]))(proba, codes) == pytest.approx(expected)
 
 
 def test_optimizers_by_name_and_class() -> None:

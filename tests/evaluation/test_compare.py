@@ -60,7 +60,7 @@ def test_all_methods_see_the_same_folds_and_networks_the_same_budget(data) -> No
     drawn = {r.rows_drawn for r in comparison.results if r.rows_drawn is not None}
     assert max(drawn) - min(drawn) <= 4 * 64  # less than one step
     assert [r.rows_drawn for r in comparison.results if r.method == "logistic-regression"] == [None] * 4
-    assert "2 epochs" in comparison.settings["budget"]
+    assert "2 × as many rows" in comparison.settings["budget"]
     assert comparison.settings["early_stopping"].startswith("No early stopping")
 
 
@@ -114,7 +114,7 @@ def test_warnings_are_collected_not_printed(data) -> None:
     rare = np.concatenate([np.flatnonzero(y == 0), np.flatnonzero(y == 1)[:8]])
     comparison = mb.compare(X[rare], y[rare], methods=["smote"], **QUICK)
     (warning,) = comparison.settings["warnings"]
-    assert warning.startswith("smote: class 1 has 3 rows")
+    assert warning.startswith("smote: class '1' has 3 rows")
     assert warning.endswith("(and 1 more like it)")
 
 
@@ -163,7 +163,8 @@ def test_progress_bar_goes_to_standard_error(data, capsys) -> None:
         ({"methods": "naive"}, ValueError, "methods must be a list"),
         ({"methods": ["naive", "naive"]}, ValueError, "listed more than once: naive"),
         ({"methods": ["nope"]}, ValueError, "there is no method 'nope'"),
-        ({"network": {"width": 3}, "methods": ["naive"]}, ValueError, "has no parameter 'width'"),
+        ({"network": {"width": 3}, "methods": ["naive"]}, TypeError, "has no parameter 'width'"),
+        ({"scoring": "nope", "methods": ["naive", "lightgbm"]}, ValueError, "no scikit-learn scorer"),
         ({"max_epochs": 0, "methods": ["naive"]}, ValueError, "max_epochs must be at least 1"),
     ],
     ids=str,

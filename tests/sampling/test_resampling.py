@@ -332,3 +332,12 @@ def test_the_users_sampler_may_take_any_table():
     X_new, _ = resample(X, y, RandomOverSampler(), random_state=0)
     assert X_new.dtype == object
     assert X_new.shape == (4, 2)
+
+
+def test_messages_name_the_classes_as_the_user_does(table):
+    X, y = table(40, 4)
+    with pytest.warns(UserWarning, match="class 'fraud' has 4 rows: smote uses k=3"):
+        resample(X, y, "smote", random_state=0, class_names=["fine", "fraud"])
+    X, y = table(40, 1)
+    with pytest.raises(ValueError, match="class 'fraud' has 1 row"):
+        resample(X, y, "smote", random_state=0, class_names=["fine", "fraud"])

@@ -14,7 +14,7 @@ from metabalance.training import Part, stratified_holdout, watched_rows
 )
 def test_holdout_is_a_stratified_partition(counts: list[int], fraction: float, seed: int) -> None:
     codes = np.repeat(np.arange(len(counts)), counts)
-    train, valid = stratified_holdout(codes, fraction, np.random.default_rng(seed))
+    train, valid = stratified_holdout(codes, fraction, np.random.default_rng(seed), np.arange(5))
     assert sorted([*train, *valid]) == list(range(len(codes)))
     for code, count in enumerate(counts):
         held_out = int((codes[valid] == code).sum())
@@ -23,14 +23,14 @@ def test_holdout_is_a_stratified_partition(counts: list[int], fraction: float, s
 
 def test_holdout_depends_on_the_seed_only() -> None:
     codes = np.repeat([0, 1], [90, 10])
-    first, second = (stratified_holdout(codes, 0.2, np.random.default_rng(3))[1] for _ in range(2))
-    other = stratified_holdout(codes, 0.2, np.random.default_rng(4))[1]
+    first, second = (stratified_holdout(codes, 0.2, np.random.default_rng(3), codes)[1] for _ in range(2))
+    other = stratified_holdout(codes, 0.2, np.random.default_rng(4), codes)[1]
     assert first.tolist() == second.tolist() != other.tolist()
 
 
 def test_a_class_with_one_row_cannot_be_held_out() -> None:
-    with pytest.raises(ValueError, match=r"class number 1 has a single row.*early_stopping=False"):
-        stratified_holdout(np.array([0, 0, 0, 1]), 0.2, np.random.default_rng(0))
+    with pytest.raises(ValueError, match=r"class 'rare' has a single row.*early_stopping=False"):
+        stratified_holdout(np.array([0, 0, 0, 1]), 0.2, np.random.default_rng(0), np.array(["usual", "rare"]))
 
 
 def test_watched_rows_are_all_of_small_data() -> None:

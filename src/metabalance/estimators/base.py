@@ -69,9 +69,9 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
 
     @abstractmethod
     def _make_rule(
-        self, module: nn.Module, loss_fn: LossFunction, train: Part, categorical: Any, seed: int
+        self, module: nn.Module, loss_fn: LossFunction, train: Part, stream_options: dict[str, Any]
     ) -> UpdateRule:
-        """Return the update rule over the training rows."""
+        """Return the update rule over the training rows; the options are those that all streams take."""
 
     @abstractmethod
     def _adapt(self, module: nn.Module, loss_fn: LossFunction, train: Part) -> dict[str, torch.Tensor] | None:
@@ -107,9 +107,7 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
         FloatingPointError
             If training diverges.
         """
-        self._check_free_parameters()
-        check_shared_parameters(self)
-        self._check_own_parameters()
+        self.check_parameters()
         device = resolve_device(self.device)
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
@@ -124,7 +122,7 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
 
         train_rows, valid_rows = np.arange(len(codes)), None
         if self.early_stopping:
-            train_rows, valid_rows = stratified_holdout(codes, self.validation_fraction, rng)
+            train_rows, valid_rows = stratified_holdout(codes, self.validation_fraction, rng, classes)
         encoder.fit(X if valid_rows is None else _safe_indexing(X, train_rows))
         x = torch.from_numpy(encoder.transform(X)).to(device)
         everything = Part(x, torch.from_numpy(codes).to(device), codes)
@@ -141,7 +139,12 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
                 dropout=self.dropout,
             )
             loss_fn = choose_loss(self.loss, self.class_weight, classes, train.codes, device)
-            rule = self._make_rule(module, loss_fn, train, encoder.categorical_outputs_, stream_seed)
+            stream_options = {
+                "random_state": stream_seed,
+                "categorical": encoder.categorical_outputs_,
+                "class_names": [str(label) for label in classes],
+            }
+            rule = self._make_rule(module, loss_fn, train, stream_options)
 
             def predict_now() -> Any:
                 parameters = self._adapt(module, loss_fn, train) if self._predicts_adapted else None
@@ -149,7 +152,7 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
 
             scores = EpochScores(
                 predict_now,
-                choose_score(self.scoring, classes),
+                choose_score(self.scoring, classes, np.bincount(codes)),
                 majority=int(np.bincount(codes).argmax()),
                 train=train.subset(watched_rows(train.codes, WATCHED_ROWS, rng)),
                 valid=valid,
@@ -163,6 +166,17 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
         self.rows_drawn_ = loop.budget_.rows_drawn
         self.interrupted_ = loop.interrupted_
         return self
+
+    def check_parameters(self) -> None:
+        """Raise ValueError or TypeError for parameters that no data could be fitted with."""
+        for name in self._free_parameters:
+            if not name.startswith(FREE_PREFIXES):
+                raise TypeError(
+                    f"{type(self).__name__} has no parameter {name!r}; arguments of the network or the "
+                    "optimizer start with module__ or optimizer__"
+                )
+        check_shared_parameters(self)
+        self._check_own_parameters()
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return class probabilities, shape (n_rows, n_classes), columns in the order of ``classes_``.
@@ -247,14 +261,6 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
         """Take the constructor's extra arguments; scikit-learn wants them checked in `fit`, not here."""
         if parameters:
             self._free_parameters = parameters
-
-    def _check_free_parameters(self) -> None:
-        for name in self._free_parameters:
-            if not name.startswith(FREE_PREFIXES):
-                raise TypeError(
-                    f"{type(self).__name__} has no parameter {name!r}; arguments of the network or the "
-                    "optimizer start with module__ or optimizer__"
-                )
 
     def options_for(self, part: str) -> dict[str, Any]:
         """Return the ``module__…`` or ``optimizer__…`` parameters, without the prefix."""

@@ -127,24 +127,37 @@ def _check_output(module: nn.Module, example: Tensor, n_classes: int) -> None:
         )
 
 
-def choose_score(scoring: Any, classes: NDArray[Any]) -> Callable[[NDArray[np.float64], Any], float]:
-    """Return score(probabilities, codes) from a scikit-learn scorer, its name, or None for ROC-AUC.
-
-    A scorer given by name sees class codes, so that names like "average_precision" or "f1", whose positive
-    label is the number 1, work for string labels too (the positive class is then ``classes[1]``). A scorer
-    object sees the user's own labels.
-    """
-    if scoring is None:
-        scoring = "roc_auc" if len(classes) == 2 else "roc_auc_ovr"
-    if isinstance(scoring, str) and scoring not in get_scorer_names():
-        close = difflib.get_close_matches(scoring, get_scorer_names(), n=1, cutoff=0.3)
+def check_scoring(scoring: Any) -> None:
+    """Raise unless scoring is None, a function or the name of a scikit-learn scorer."""
+    if scoring is None or callable(scoring):
+        return
+    names = get_scorer_names()
+    if scoring not in names:
+        close = difflib.get_close_matches(str(scoring), names, n=1, cutoff=0.3)
         raise ValueError(
             f"scoring={scoring!r} is no scikit-learn scorer{f'; did you mean {close[0]!r}?' if close else ''}"
         )
+
+
+def choose_score(
+    scoring: Any, classes: NDArray[Any], counts: NDArray[np.int64]
+) -> Callable[[NDArray[np.float64], Any], float]:
+    """Return score(probabilities, codes) from a scikit-learn scorer, its name, or None for ROC-AUC.
+
+    A scorer given by name sees codes instead of labels, with 1 for the rarer of two classes: names like
+    "average_precision" or "f1" then are about the rare class, whatever the labels. A scorer object sees the
+    user's own labels.
+    """
+    if scoring is None:
+        scoring = "roc_auc" if len(classes) == 2 else "roc_auc_ovr"
     scorer = get_scorer(scoring)
-    labels = np.arange(len(classes)) if isinstance(scoring, str) else classes
+    by_name = isinstance(scoring, str)
+    labels = np.arange(len(classes)) if by_name else classes
+    swapped = by_name and len(classes) == 2 and counts[1] > counts[0]
 
     def score(probabilities: NDArray[np.float64], codes: NDArray[np.int64]) -> float:
+        if swapped:
+            probabilities, codes = probabilities[:, ::-1], 1 - codes
         return float(scorer(_FixedPredictions(probabilities, labels), codes, labels[codes]))
 
     return score

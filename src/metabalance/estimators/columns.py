@@ -223,15 +223,16 @@ def read_numbers(series: Any, label: str) -> Values:
     for row, (value, gone) in enumerate(zip(series.astype(object), series.isna(), strict=True)):
         if gone:
             continue
-        if not isinstance(value, _NUMBERS):
-            raise ValueError(
-                f"{label} held numbers in fit, but now holds {value!r} (row {row}): correct the value, "
-                "or fit again"
-            )
         try:
+            # One text among the numbers of a file makes pandas read them all as text.
             numbers[row] = float(value)
         except OverflowError:  # a Python integer beyond float64: refused with the infinite ones
             numbers[row] = np.inf
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{label} held numbers in fit, but now holds {value!r} (row {row}): correct the value, "
+                "or fit again"
+            ) from error
     return numbers
 
 

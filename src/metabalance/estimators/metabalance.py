@@ -153,7 +153,7 @@ early_stopping, validation_fraction, scoring, callbacks, device, random_state, v
         check_choice("predict_with", self.predict_with, ("meta", "adapted"))
 
     def _make_rule(
-        self, module: nn.Module, loss_fn: LossFunction, train: Part, categorical: Any, seed: int
+        self, module: nn.Module, loss_fn: LossFunction, train: Part, stream_options: dict[str, Any]
     ) -> UpdateRule:
         stream = MetaBatchStream(
             train.x,
@@ -163,9 +163,8 @@ early_stopping, validation_fraction, scoring, callbacks, device, random_state, v
             meta_steps=self.meta_steps,
             support_batch_size=self.support_batch_size,
             query_batch_size=self.query_batch_size,
-            random_state=seed,
             device=train.x.device,
-            categorical=categorical,
+            **stream_options,
         )
         meta = MetaGradient(
             module,

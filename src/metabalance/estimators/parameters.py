@@ -3,7 +3,7 @@
 from numbers import Integral, Real
 from typing import Any
 
-from metabalance.estimators.choices import SCHEDULES
+from metabalance.estimators.choices import SCHEDULES, check_scoring
 
 
 def check_positive_int(name: str, value: Any) -> None:
@@ -39,6 +39,7 @@ def check_shared_parameters(estimator: Any) -> None:
     check_choice("lr_schedule", estimator.lr_schedule, SCHEDULES)
     if not isinstance(estimator.early_stopping, bool):
         check_positive_int("early_stopping", estimator.early_stopping)
+    check_scoring(estimator.scoring)
     check_number("validation_fraction", estimator.validation_fraction, above=0)
     if estimator.validation_fraction >= 1:
         raise ValueError(f"validation_fraction must be below 1, got {estimator.validation_fraction!r}")

@@ -78,7 +78,7 @@ def load_model(
         encoder = encoder_from_state(description["encoder"])
         input_shape = tuple(description["input_shape"])
         fitted = {name: description[name] for name in ("history", "rows_drawn", "interrupted")}
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{str(folder / DESCRIPTION_FILE)!r} is damaged: {error!r} is missing or malformed"
         ) from error
@@ -103,7 +103,9 @@ def load_model(
     try:
         estimator.module_.load_state_dict(_with_prefix(weights, MODULE_PREFIX))
     except RuntimeError as error:
-        raise ValueError(f"the weights in {str(folder)!r} do not fit the network: {error}") from error
+        raise ValueError(
+            f"the weights in {str(folder)!r} do not fit the network that {DESCRIPTION_FILE} describes"
+        ) from error
     estimator.adapted_parameters_ = _with_prefix(weights, ADAPTED_PREFIX) or None
     estimator.set_fitted_input(encoder, classes, input_shape, resolved)
     for name, value in fitted.items():

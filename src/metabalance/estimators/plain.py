@@ -141,16 +141,15 @@ class NeuralClassifier(ImbalancedClassifier):
         check_positive_int("batch_size", self.batch_size)
 
     def _make_rule(
-        self, module: nn.Module, loss_fn: LossFunction, train: Part, categorical: Any, seed: int
+        self, module: nn.Module, loss_fn: LossFunction, train: Part, stream_options: dict[str, Any]
     ) -> UpdateRule:
         stream = BatchStream(
             train.x,
             train.y,
             strategy=self.sampler,
             batch_size=self.batch_size,
-            random_state=seed,
             device=train.x.device,
-            categorical=categorical,
+            **stream_options,
         )
         return ERM(module, loss_fn, stream)
 

@@ -128,10 +128,12 @@ def compare(
     check_consistent_length(X, y)
     if isinstance(n_seeds, bool) or not isinstance(n_seeds, int) or n_seeds < 1:
         raise ValueError(f"n_seeds must be a whole number of at least 1, got {n_seeds!r}")
-    labels, codes, counts = _codes_by_frequency(y)
+    classes, codes = _codes_by_frequency(y)
+    labels = [str(label) for label in classes]
     splits = _make_splits(cv, X, codes, labels, random_state)
     chosen = _choose_methods(DEFAULT_METHODS if methods is None else methods)
     shared = {"max_epochs": max_epochs, "scoring": scoring, **(network or {})}
+    _check_networks(chosen, shared)
 
     tasks = [
         _Task(method, split, seed, train, test)
@@ -140,7 +142,7 @@ def compare(
         for method in chosen
     ]
     outcomes = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(
-        delayed(_run)(task, X, codes, labels, shared, random_state) for task in tasks
+        delayed(_run)(task, X, codes, classes, shared, random_state) for task in tasks
     )
     if verbose:
         outcomes = track(outcomes, "comparing", total=len(tasks), console=Console(stderr=True))
@@ -159,7 +161,7 @@ def compare(
         n_rows=len(codes),
         n_features=int(np.prod(np.shape(X)[1:])),
         classes=tuple(labels),
-        class_counts=dict(zip(labels, counts, strict=True)),
+        class_counts=dict(zip(labels, np.bincount(codes).tolist(), strict=True)),
         methods=tuple(method.info for method in chosen if method.info.name not in skipped),
         results=tuple(results),
         skipped={name: skipped[name] for name in order if name in skipped},
@@ -174,19 +176,24 @@ def compare(
     )
 
 
-def _codes_by_frequency(y: Any) -> tuple[list[str], Codes, list[int]]:
-    """Labels as text, and codes: the most frequent class first, so that of two the rare one is class 1."""
+def _codes_by_frequency(y: Any) -> tuple[NDArray[Any], Codes]:
+    """Classes and codes, the most frequent class first, so that of two the rare one has code 1."""
     classes, codes = encode_labels(y)
     counts = np.bincount(codes)
     by_frequency = np.argsort(-counts, kind="stable")
     rank = np.empty_like(by_frequency)
     rank[by_frequency] = np.arange(len(classes))
-    return [str(label) for label in classes[by_frequency]], rank[codes], counts[by_frequency].tolist()
+    return classes[by_frequency], rank[codes]
 
 
 def _make_splits(cv: Any, X: Any, codes: Codes, labels: list[str], random_state: int) -> list[Split]:
     if isinstance(cv, int) and not isinstance(cv, bool):
         rarest = int(np.bincount(codes).min())
+        if rarest < 2:
+            raise ValueError(
+                f"class {labels[-1]!r} has a single row, which cannot be both trained and tested on: collect "
+                "more, merge or drop the class"
+            )
         if not 2 <= cv <= rarest:
             raise ValueError(
                 f"cv={cv}: the number of folds must be at least 2 and at most the {rarest} rows of the "
@@ -219,15 +226,22 @@ def _choose_methods(specs: Sequence[Any]) -> tuple[Method, ...]:
     return chosen
 
 
+def _check_networks(methods: Sequence[Method], shared: Mapping[str, Any]) -> None:
+    """Raise now for options that no data could be fitted with, rather than leave every network out."""
+    for method in methods:
+        if method.info.family != "rival":
+            method.build(shared, 0).check_parameters()
+
+
 def _run(
-    task: _Task, X: Any, codes: Codes, labels: list[str], shared: Mapping[str, Any], random_state: int
+    task: _Task, X: Any, codes: Codes, classes: NDArray[Any], shared: Mapping[str, Any], random_state: int
 ) -> _Outcome:
     """Fit and score one method on one split; warnings are collected, since workers would print them raw."""
     with _one_torch_thread(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result, failure = None, ""
         try:
-            result = _fit_and_score(task, X, codes, labels, shared, random_state)
+            result = _fit_and_score(task, X, codes, classes, shared, random_state)
         except (ValueError, TypeError, FloatingPointError) as error:
             failure = " ".join(str(error).split())
     texts = tuple(dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught))
@@ -235,18 +249,18 @@ def _run(
 
 
 def _fit_and_score(
-    task: _Task, X: Any, codes: Codes, labels: list[str], shared: Mapping[str, Any], random_state: int
+    task: _Task, X: Any, codes: Codes, classes: NDArray[Any], shared: Mapping[str, Any], random_state: int
 ) -> FoldResult:
     # Seeds differ between splits and repetitions, not between methods, which thus start alike.
     entropy = np.random.SeedSequence([random_state, task.split, task.seed])
     classifier = clone(task.method.build(shared, int(entropy.generate_state(1)[0] % 2**31)))
     started = time.perf_counter()
-    classifier.fit(_safe_indexing(X, task.train), codes[task.train])
+    classifier.fit(_safe_indexing(X, task.train), classes[codes[task.train]])
     fitted = time.perf_counter()
     network = classifier if isinstance(classifier, ImbalancedClassifier) else None
     if network is not None and network.interrupted_:
         raise KeyboardInterrupt
-    proba = _columns_for_all(classifier, _safe_indexing(X, task.test), len(labels))
+    proba = _columns_for_all(classifier, _safe_indexing(X, task.test), classes)
     predicted = time.perf_counter()
     y_test = codes[task.test]
     return FoldResult(
@@ -254,7 +268,7 @@ def _fit_and_score(
         split=task.split,
         seed=task.seed,
         metrics=score_predictions(y_test, proba),
-        recall=dict(zip(labels, recall_per_class(y_test, proba).tolist(), strict=True)),
+        recall=dict(zip(map(str, classes), recall_per_class(y_test, proba).tolist(), strict=True)),
         fit_seconds=fitted - started,
         predict_seconds=predicted - fitted,
         rows_drawn=None if network is None else network.rows_drawn_,
@@ -276,11 +290,12 @@ def _collected_warnings(outcomes: Sequence[_Outcome]) -> list[str]:
     ]
 
 
-def _columns_for_all(classifier: Any, X: Any, n_classes: int) -> NDArray[np.float64]:
+def _columns_for_all(classifier: Any, X: Any, classes: NDArray[Any]) -> NDArray[np.float64]:
     """Probabilities with a column for every class, also those that the training part did not have."""
     proba = np.asarray(classifier.predict_proba(X), dtype=np.float64)
-    full = np.zeros((len(proba), n_classes))
-    full[:, np.asarray(classifier.classes_, dtype=np.intp)] = proba
+    position = {label: code for code, label in enumerate(classes.tolist())}
+    full = np.zeros((len(proba), len(classes)))
+    full[:, [position[label] for label in classifier.classes_.tolist()]] = proba
     return full
 
 
@@ -324,7 +339,7 @@ def _settings(
         "random_state": random_state,
         "scoring": "ROC-AUC" if scoring is None else str(scoring),
         "budget": (
-            f"Every network may draw the same number of training rows: {max_epochs} epochs of as many rows "
+            f"Every network may draw the same number of training rows: {max_epochs} × as many rows "
             f"as its training part has, but at least {MIN_ROWS_PER_EPOCH:,} (support and query rows count)."
         ),
         "early_stopping": (

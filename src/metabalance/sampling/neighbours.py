@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-Counts = Mapping[int, int]
-"""Rows per class id."""
+Counts = Mapping[str, int]
+"""Rows per class, by the name that messages give it."""
 
 
 class Limit(NamedTuple):
@@ -77,8 +77,8 @@ def clamp_neighbours(name: str, neighbours: tuple[Neighbours, ...], counts: Coun
     name : str
         The strategy, for the messages.
     neighbours : tuple of Neighbours
-    counts : mapping of int to int
-        Rows per class id.
+    counts : mapping of str to int
+        Rows per class.
 
     Returns
     -------

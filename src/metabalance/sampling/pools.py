@@ -2,6 +2,7 @@
 
 import warnings
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,14 +67,24 @@ def load_data(X: NDArray[Any] | Tensor, y: NDArray[Any] | Tensor, device: str | 
 
 
 def make_pool(
-    data: Data, strategy: str | SamplerLike, *, seed: int, categorical: NDArray[np.bool_] | None
+    data: Data,
+    strategy: str | SamplerLike,
+    *,
+    seed: int,
+    categorical: NDArray[np.bool_] | None,
+    class_names: Sequence[str] | None = None,
 ) -> Pool:
     """Apply a strategy: the index strategies share the data's tensors, all others make new rows, once."""
     resolved = resolve_strategy(strategy)
     if resolved.kind == "index":
         return Pool(resolved.name, data.x, data.y, _index_passes(resolved.name, data), fingerprint=0)
     X, y = resample(
-        _as_array(data.x, resolved.name), data.labels, strategy, random_state=seed, categorical=categorical
+        _as_array(data.x, resolved.name),
+        data.labels,
+        strategy,
+        random_state=seed,
+        categorical=categorical,
+        class_names=class_names,
     )
     fingerprint = zlib.crc32(y.tobytes(), zlib.crc32(X.tobytes()))
     device = data.x.device

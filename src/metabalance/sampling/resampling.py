@@ -1,6 +1,7 @@
 """Resampling a table once, with every precondition checked before imbalanced-learn is asked."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ def resample(
     *,
     random_state: RandomState = None,
     categorical: NDArray[np.bool_] | None = None,
+    class_names: Sequence[str] | None = None,
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Resample a table with one of the strategies that look at X, or with a sampler object.
 
@@ -37,6 +39,8 @@ def resample(
         The same int gives the same table, the one imbalanced-learn gives.
     categorical : array of bool, shape (features,), optional
         Columns of X that are categories or one-hot codes, between which nothing can be generated.
+    class_names : sequence of str, optional
+        What messages call the classes 0, 1, …; their ids by default.
 
     Returns
     -------
@@ -77,19 +81,20 @@ def resample(
     if resolved.kind == "generating":
         _check_generable(X, resolved, categorical)
 
-    counts = _count(labels)
+    counts = _count(labels, class_names)
     sampler = resolved.build(**clamp_neighbours(resolved.name, resolved.neighbours, counts))
     _seed(sampler, as_seed(random_state))
     X_new, y_new = _fit_resample(sampler, X, labels, resolved)
-    _check_promises(counts, _count(y_new), resolved)
+    _check_promises(counts, _count(y_new, class_names), resolved)
     if resolved.kind != "custom":
         X_new = X_new.astype(X.dtype, copy=False)
     return X_new, y_new.astype(np.int64, copy=False)
 
 
-def _count(labels: NDArray[Any]) -> Counts:
+def _count(labels: NDArray[Any], class_names: Sequence[str] | None) -> Counts:
     classes, rows = np.unique(labels, return_counts=True)
-    return dict(zip(classes.tolist(), rows.tolist(), strict=True))
+    names = [str(c) if class_names is None else repr(class_names[c]) for c in classes.tolist()]
+    return dict(zip(names, rows.tolist(), strict=True))
 
 
 def _check_table(X: NDArray[Any], strategy: Strategy) -> None:

@@ -1,7 +1,8 @@
 """Endless streams of batches, cut from the rows by indexing: one stream, and MetaBalance's two."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,8 @@ class BatchStream:
         Where the rows are held and the batches are made.
     categorical : array of bool, shape (features,), optional
         Columns between which no rows may be generated.
+    class_names : sequence of str, optional
+        What messages call the classes 0, 1, …; their ids by default.
 
     Attributes
     ----------
@@ -82,10 +85,13 @@ class BatchStream:
         random_state: RandomState = None,
         device: str | torch.device = "cpu",
         categorical: NDArray[np.bool_] | None = None,
+        class_names: Sequence[str] | None = None,
     ) -> None:
         self.batch_size = check_count("batch_size", batch_size)
         seed = as_seed(random_state)
-        pool = make_pool(load_data(X, y, device), strategy, seed=seed, categorical=categorical)
+        pool = make_pool(
+            load_data(X, y, device), strategy, seed=seed, categorical=categorical, class_names=class_names
+        )
         self._reader = PoolReader(pool, seed=seed)
 
     @property
@@ -157,6 +163,8 @@ class MetaBatchStream:
     device : str or torch.device, default="cpu"
     categorical : array of bool, shape (features,), optional
         Columns between which no rows may be generated.
+    class_names : sequence of str, optional
+        What messages call the classes 0, 1, …; their ids by default.
 
     Attributes
     ----------
@@ -198,15 +206,17 @@ class MetaBatchStream:
         random_state: RandomState = None,
         device: str | torch.device = "cpu",
         categorical: NDArray[np.bool_] | None = None,
+        class_names: Sequence[str] | None = None,
     ) -> None:
         self.meta_steps = check_count("meta_steps", meta_steps)
         self.support_batch_size = check_count("support_batch_size", support_batch_size)
         self.query_batch_size = check_count("query_batch_size", query_batch_size)
         seed = as_seed(random_state)
         data = load_data(X, y, device)
-        support_pool = make_pool(data, support, seed=seed, categorical=categorical)
+        make = partial(make_pool, data, seed=seed, categorical=categorical, class_names=class_names)
+        support_pool = make(support)
         same = query is support or (isinstance(query, str) and query == support)
-        query_pool = support_pool if same else make_pool(data, query, seed=seed, categorical=categorical)
+        query_pool = support_pool if same else make(query)
         # Two seeds, or else two streams of the same strategy would draw the same rows.
         support_seed, query_seed = np.random.SeedSequence(seed).generate_state(2).tolist()
         self.support = PoolReader(support_pool, seed=support_seed)

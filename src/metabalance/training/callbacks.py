@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from skorch.callbacks import Callback
 from torch import Tensor
 
@@ -64,9 +64,8 @@ class EpochProgress(Callback):
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Show the bar."""
         self.progress_ = Progress(
-            TextColumn("epoch"),
-            MofNCompleteColumn(),
-            BarColumn(),
+            TextColumn("epoch {task.completed}/{task.total}"),
+            BarColumn(bar_width=10),
             TimeRemainingColumn(),
             TextColumn("{task.description}"),
             console=Console(stderr=True),
@@ -77,10 +76,10 @@ class EpochProgress(Callback):
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Advance by an epoch."""
         epoch = net.history[-1]
-        shown = [f"loss {epoch['train_loss']:.4f}", f"minority recall {epoch['train_minority_recall']:.2f}"]
+        shown = f"minority recall {epoch['train_minority_recall']:.2f}"
         if "valid_score" in epoch:
-            shown.append(f"held-out {epoch['valid_minority_recall']:.2f}, score {epoch['valid_score']:.4f}")
-        self.progress_.update(self.task_, advance=1, description=" · ".join(shown))
+            shown = f"score {epoch['valid_score']:.4f} {shown}, held-out {epoch['valid_minority_recall']:.2f}"
+        self.progress_.update(self.task_, advance=1, description=shown)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Leave the finished bar on the screen."""

@@ -1,6 +1,7 @@
 """The rows that a fit trains on and the rows it watches."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ class Part:
 
 
 def stratified_holdout(
-    codes: NDArray[np.int64], fraction: float, rng: np.random.Generator
+    codes: NDArray[np.int64], fraction: float, rng: np.random.Generator, classes: NDArray[Any]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Split rows into training and validation, each class by the same fraction and never wholly to one side.
 
@@ -37,6 +38,8 @@ def stratified_holdout(
     fraction : float in (0, 1)
         Share of each class that goes to validation, rounded, at least one row.
     rng : numpy.random.Generator
+    classes : array of shape (n_classes,)
+        The labels behind the codes, for messages.
 
     Returns
     -------
@@ -52,8 +55,8 @@ def stratified_holdout(
     for code, count in zip(*np.unique(codes, return_counts=True), strict=True):
         if count < 2:
             raise ValueError(
-                f"class number {code} has a single row, which cannot be both trained on and validated: "
-                "merge or drop the class, or set early_stopping=False"
+                f"class {str(classes[code])!r} has a single row, but two are needed, one to train on and one "
+                "to hold out: collect more, merge or drop the class, or fit with early_stopping=False"
             )
         size = min(max(1, round(fraction * count)), count - 1)
         valid.append(rng.choice(np.flatnonzero(codes == code), size=size, replace=False))
