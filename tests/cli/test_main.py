@@ -84,7 +84,7 @@ def test_options_reach_the_comparison(run: Run, tmp_path: Path) -> None:
     settings = json.loads((tmp_path / "results.json").read_text())["settings"]
     assert settings["scoring"] == "balanced_accuracy"
     assert settings["random_state"] == 7
-    assert "1 epochs" in settings["budget"]
+    assert "1 × as many rows" in settings["budget"]
 
 
 def test_warnings_of_the_fits_are_lines_of_their_own(run: Run, tmp_path: Path) -> None:
@@ -118,6 +118,26 @@ def test_predict_keeps_the_columns_and_adds_the_librarys_probabilities(
     expected = network.predict_proba(features)
     np.testing.assert_allclose(scored[["probability_fraud", "probability_ok"]], expected, rtol=1e-5)
     assert scored["prediction"].tolist() == network.predict(features).tolist()
+
+
+def test_predict_reads_categories_as_fit_did_whatever_else_is_in_the_file(run: Run, tmp_path: Path) -> None:
+    """In a file with "01" and "TRUE" only, pandas would see numbers and booleans where fit saw text."""
+    rng = np.random.default_rng(0)
+    code, flag = rng.choice(["01", "02", "0A"], 200), rng.choice(["TRUE", "FALSE", "UNKNOWN"], 200)
+    table = pd.DataFrame({"code": code, "flag": flag, "y": (code == "01") & (flag == "TRUE")})
+    table.to_csv(tmp_path / "train.csv", index=False)
+    fit = ("fit", tmp_path / "train.csv", "--target", "y", "--epochs", 3, "--out", tmp_path / "model")
+    assert run(*fit).exit_code == 0
+    likely = []
+    for others in ([["02", "TRUE"]], [["0A", "UNKNOWN"]]):
+        new = pd.DataFrame([["01", "TRUE"], *others], columns=["code", "flag"]).assign(id=["007", "008"])
+        new.to_csv(tmp_path / "new.csv", index=False)
+        result = run("predict", tmp_path / "model", tmp_path / "new.csv", "--out", tmp_path / "scored.csv")
+        assert (result.exit_code, result.stderr) == (0, "")
+        scored = pd.read_csv(tmp_path / "scored.csv", dtype=str)
+        assert scored.loc[0, ["code", "flag", "id"]].tolist() == ["01", "TRUE", "007"]
+        likely.append(scored.loc[0, "probability_True"])
+    assert likely[0] == likely[1]
 
 
 def test_predict_finds_columns_by_name(

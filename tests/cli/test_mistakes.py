@@ -42,7 +42,7 @@ def assert_one_error(result: Any, fragment: str) -> None:
         ("targets.csv", ("--target", "same"), "every label in 'same' is 'x'"),
         ("targets.csv", ("--target", "income"), "labels in 'income' are missing, the first in row "),
         ("people.csv", (*TARGET, "--cv", "50"), "50"),
-        ("lonely.csv", TARGET, "rarest class 'fraud'"),
+        ("lonely.csv", TARGET, "class 'fraud' has a single row"),
         ("people.csv", (*TARGET, "--methods", "naiv"), "no method 'naiv'; did you mean 'naive'?"),
         ("people.csv", (*TARGET, "--methods", "nope"), "no method 'nope'. Methods: naive, "),
         (

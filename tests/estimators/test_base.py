@@ -1,5 +1,7 @@
 """What both estimators do with tables, labels, validation and parameters."""
 
+import threading
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -288,6 +290,68 @@ def test_breaking_off_keeps_the_best_so_far(binary) -> None:
     whole = NeuralClassifier(**{**options, "max_epochs": 2}).fit(X, y)
     assert not whole.interrupted_
     np.testing.assert_array_equal(net.predict_proba(X), whole.predict_proba(X))
+
+
+@BOTH
+def test_breaking_off_while_scoring_is_noticed(estimator, binary) -> None:
+    X, y = binary
+    calls = []
+
+    def scorer(net, X, y):
+        calls.append(net)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return float(len(calls))
+
+    options = {**QUICK, "lr_schedule": "constant", "max_epochs": 9}
+    net = estimator(scoring=scorer, **options).fit(X, y)
+    assert net.interrupted_
+    whole = estimator(**{**options, "max_epochs": 2, "early_stopping": False})
+    assert not whole.fit(X, y).interrupted_
+
+
+@BOTH
+def test_the_progress_bar_ends_with_an_error(estimator, binary) -> None:
+    from skorch.callbacks import Callback
+
+    class Fail(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            raise RuntimeError("from a callback")
+
+    X, y = binary
+    before = threading.active_count()
+    with pytest.raises(RuntimeError, match="from a callback"):
+        estimator(callbacks=[Fail()], verbose=1, **QUICK).fit(X, y)
+    assert threading.active_count() == before
+
+
+@BOTH
+@pytest.mark.parametrize("seed", range(6))
+def test_one_text_among_numbers_makes_text_whichever_side_it_falls_on(estimator, seed) -> None:
+    y = np.repeat([0, 1], [45, 15])
+    column = pd.Series(np.arange(60.0), dtype=object)
+    column[7] = "unknown"
+    frame = pd.DataFrame({"a": column, "b": np.arange(60.0)})
+    net = estimator(**{**QUICK, "random_state": seed, "max_epochs": 1}).fit(frame, y)
+    assert net.encoder_.text_features_ == ["a"]
+
+
+@BOTH
+def test_refitting_on_an_array_forgets_the_names(estimator, mixed_table, binary) -> None:
+    net = estimator(**QUICK).fit(*mixed_table)
+    assert "feature_names_in_" in vars(net)
+    net.fit(*binary)
+    assert "feature_names_in_" not in vars(net)
+
+
+@BOTH
+def test_a_module_of_the_wrong_width(estimator, binary) -> None:
+    with pytest.raises(ValueError, match=r"cannot take its input, float32 of shape \(2, 6\)"):
+        estimator(module=nn.Linear(5, 2), **QUICK).fit(*binary)
+    with pytest.raises(ValueError, match="module__width was given without module="):
+        estimator(module__width=5, **QUICK).fit(*binary)
+    with pytest.raises(TypeError, match=r"hidden_sizes must be a sequence such as \(64, 32\), got 64"):
+        estimator(hidden_sizes=64, **QUICK).fit(*binary)
 
 
 def test_pandas_labels_with_another_index(binary) -> None:

@@ -145,7 +145,7 @@ def test_booleans_may_come_back_as_zero_and_one_only() -> None:
 
 def test_text_among_numbers_is_named() -> None:
     for dtype in (object, "category"):
-        with pytest.raises(ValueError, match=r"column 'a' held numbers in fit.*'3.5' \(row 1\)"):
+        with pytest.raises(ValueError, match=r"column 'a' held numbers in fit.*'x' \(row 2\)"):
             read_numbers(pd.Series([None, "3.5", "x"], dtype=dtype), "column 'a'")
     with pytest.raises(ValueError, match=r"'x' \(row 0\)"):
         read_numbers(pd.Series(["x"]), "column 'a'")

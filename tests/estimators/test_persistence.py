@@ -78,12 +78,14 @@ def test_labels_keep_their_type(binary, tmp_path, labels) -> None:
 
 def test_parameters_that_are_objects_are_left_out_and_named(binary, tmp_path) -> None:
     X, y = binary
-    net = NeuralClassifier(sampler=RandomOverSampler(random_state=0), class_weight={0: 1.0, 1: 2.0}, **QUICK)
+    sampler = RandomOverSampler(random_state=0)
+    sizes = np.array([6, 5])
+    net = NeuralClassifier(sampler=sampler, class_weight={0: 1.0, 1: 2.0}, hidden_sizes=sizes, **QUICK)
     net.fit(X, y).save(tmp_path)
     description = json.loads((tmp_path / "model.json").read_text())
     assert set(description["parameters_not_saved"]) == {"sampler", "class_weight"}
     loaded = NeuralClassifier.load(tmp_path)
-    assert (loaded.sampler, loaded.class_weight) == ("natural", None)
+    assert (loaded.sampler, loaded.class_weight, loaded.hidden_sizes) == ("natural", None, [6, 5])
     np.testing.assert_array_equal(loaded.predict_proba(X), net.predict_proba(X))
 
 

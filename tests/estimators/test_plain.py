@@ -47,7 +47,7 @@ def test_samplers_raise_minority_probability(binary, sampler) -> None:
         {"hidden_sizes": (8,)},
         {"dropout": 0.5},
         {"lr": 0.1},
-        {"lr_schedule": "cosine"},
+        {"lr_schedule": "constant"},
         {"weight_decay": 10.0},
         {"batch_size": 16},
         {"sampler": "over"},

@@ -7,8 +7,10 @@ from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import ShuffleSplit, StratifiedKFold
+from sklearn.svm import LinearSVC
 
 import metabalance as mb
+from metabalance import NeuralClassifier
 
 QUICK = {"cv": 2, "max_epochs": 2}
 
@@ -136,6 +138,18 @@ def test_a_class_that_is_missing_from_a_training_part() -> None:
     assert result.proba.shape == (120, 3)
 
 
+def test_networks_of_ones_own_take_the_seed_where_they_have_none(data) -> None:
+    X, y = data
+    options = {"cv": 2, "n_seeds": 2, "methods": [("own", NeuralClassifier(max_epochs=1))]}
+    first, second = mb.compare(X, y, **options), mb.compare(X, y, **options)
+    for one, two in zip(first.results, second.results, strict=True):
+        np.testing.assert_array_equal(one.proba, two.proba)
+    assert not np.array_equal(first.results[0].proba, first.results[1].proba)
+    fixed = {**options, "methods": [("own", NeuralClassifier(max_epochs=1, random_state=3))]}
+    one, two = mb.compare(X, y, **fixed).results[:2]
+    np.testing.assert_array_equal(one.proba, two.proba)
+
+
 def test_threads_are_left_as_they_were(data) -> None:
     X, y = data
     before = torch.get_num_threads()
@@ -158,7 +172,10 @@ def test_progress_bar_goes_to_standard_error(data, capsys) -> None:
         ({"cv": 200}, ValueError, "at most the .* rows of the rarest class '1'"),
         ({"cv": object()}, TypeError, "cv must be a number of folds, a splitter or"),
         ({"cv": []}, ValueError, "cv has no splits"),
-        ({"n_seeds": 0}, ValueError, "n_seeds must be a whole number of at least 1, got 0"),
+        ({"n_seeds": 0}, ValueError, "n_seeds must be at least 1, got 0"),
+        ({"random_state": None}, TypeError, "random_state must be a whole number, got None"),
+        ({"network": {"max_epochs": 3}}, ValueError, "network holds 'max_epochs', which is an argument"),
+        ({"methods": [("svc", LinearSVC())]}, TypeError, "svc: .* LinearSVC has no predict_proba"),
         ({"methods": []}, ValueError, "at least one method"),
         ({"methods": "naive"}, ValueError, "methods must be a list"),
         ({"methods": ["naive", "naive"]}, ValueError, "listed more than once: naive"),

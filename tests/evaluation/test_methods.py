@@ -66,7 +66,11 @@ def test_an_ablation_is_added_once() -> None:
 def test_own_classifiers() -> None:
     mine = LogisticRegression()
     method = resolve_method(("mine", mine))
-    assert method.build({"max_epochs": 3}, 7) is mine
+    built = method.build({"max_epochs": 3}, 7)
+    assert isinstance(built, LogisticRegression)
+    assert built is not mine
+    assert built.random_state == 7
+    assert resolve_method(("mine", LogisticRegression(random_state=1))).build({}, 7).random_state == 1
     assert method.info.family == "rival"
     assert resolve_method(("net", NeuralClassifier())).info.family == "network"
     assert resolve_method(("meta", MetaBalanceClassifier())).info.family == "metabalance"

@@ -39,3 +39,26 @@ def test_chunks_and_no_rows(monkeypatch) -> None:
     monkeypatch.setattr(prediction, "ROWS_PER_CHUNK", 4)
     np.testing.assert_allclose(predict_probabilities(model, x), whole, atol=1e-7)
     assert predict_probabilities(model, x[:0]).shape == (0, 3)
+
+
+def test_images_go_through_in_small_chunks() -> None:
+    sizes = []
+
+    class Seen(nn.Module):
+        def forward(self, x):
+            sizes.append(len(x))
+            return x.flatten(1)[:, :2]
+
+    x = torch.zeros(600, 1, 2, 2)
+    assert predict_probabilities(Seen(), x).shape == (600, 2)
+    assert sizes == [256, 256, 88]
+    predict_probabilities(Seen(), x.flatten(1))
+    assert sizes[3:] == [600]
+
+
+def test_parts_in_different_modes_stay_so() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5)).train()
+    model[1].eval()
+    predict_probabilities(model, torch.zeros(3, 2))
+    assert model[0].training
+    assert not model[1].training

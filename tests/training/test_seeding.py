@@ -2,14 +2,12 @@ import torch
 
 from metabalance.training import seeded
 
-CPU = torch.device("cpu")
-
 
 def test_draws_depend_on_the_seed_and_the_callers_state_is_untouched() -> None:
     before = torch.random.get_rng_state()
     draws = []
     for seed in (1, 1, 2):
-        with seeded(seed, CPU):
+        with seeded(seed):
             draws.append(torch.rand(4))
     assert torch.equal(draws[0], draws[1])
     assert not torch.equal(draws[0], draws[2])
@@ -19,7 +17,7 @@ def test_draws_depend_on_the_seed_and_the_callers_state_is_untouched() -> None:
 def test_the_state_is_restored_after_an_exception() -> None:
     before = torch.random.get_rng_state()
     try:
-        with seeded(1, CPU):
+        with seeded(1):
             torch.rand(4)
             raise KeyError
     except KeyError:

@@ -11,7 +11,7 @@ from metabalance import MetaBalanceClassifier, NeuralClassifier, __version__, co
 from metabalance.cli.data import load_data
 from metabalance.cli.errors import one_line_errors
 from metabalance.cli.outputs import check_folder, check_table_path, write_table
-from metabalance.cli.scoring import load_any_model, score_table
+from metabalance.cli.scoring import load_any_model, read_for, score_table
 from metabalance.cli.tables import (
     console,
     leaderboard,
@@ -21,7 +21,7 @@ from metabalance.cli.tables import (
     strategy_table,
     training_summary,
 )
-from metabalance.datasets import BUILTIN, read_table
+from metabalance.datasets import BUILTIN
 from metabalance.evaluation import DEFAULT_METHODS, method_names
 
 app = typer.Typer(
@@ -205,7 +205,7 @@ def fit_command(
         )
     else:
         network = NeuralClassifier(sampler=sampler, **shared)
-    summary = training_summary(network.fit(dataset.X, dataset.y))
+    summary = training_summary(network.fit(*dataset.training_part()))
     network.save(out)
     typer.echo(summary)
     typer.echo(f"written: {out}")
@@ -225,7 +225,8 @@ def predict_command(
 ) -> None:
     """Write the rows of DATA with a predicted label and the probability of each class."""
     check_table_path(out, data)
-    scored = score_table(load_any_model(model), read_table(data))
+    network = load_any_model(model)
+    scored = score_table(network, read_for(network, data))
     write_table(scored, out)
     typer.echo(f"written: {out}, {prediction_summary(scored['prediction'])}")
 

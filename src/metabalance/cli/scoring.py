@@ -6,12 +6,24 @@ from typing import Any
 import pandas as pd
 
 from metabalance import MetaBalanceClassifier, NeuralClassifier
+from metabalance.datasets import read_table
 from metabalance.estimators.persistence import load_model
 
 
 def load_any_model(path: Path) -> Any:
     """Return the saved estimator, of whichever class it is."""
     return load_model({c.__name__: c for c in (MetaBalanceClassifier, NeuralClassifier)}, path)
+
+
+def read_for(model: Any, path: str) -> pd.DataFrame:
+    """Read a table as the model needs it: categories, and columns it does not use, stay text as they stand.
+
+    pandas guesses types file by file, so that ``01`` would be a number in one file and text in another.
+    """
+    names = model.encoder_.feature_names_in_
+    if names is None:
+        return read_table(path)
+    return read_table(path, parsed=set(names) - set(model.encoder_.text_features_))
 
 
 def score_table(model: Any, frame: pd.DataFrame) -> pd.DataFrame:

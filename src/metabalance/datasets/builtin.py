@@ -37,6 +37,21 @@ class Dataset:
     cv: OneMajoritySplit | None
     description: str
 
+    def training_part(self) -> tuple[Any, np.ndarray[Any, Any]]:
+        """Return X and y to fit a single model on: all rows, or the training rows of the first split.
+
+        Examples
+        --------
+        >>> from metabalance.datasets import load_builtin
+        >>> X, y = load_builtin("digits-severe").training_part()
+        >>> np.bincount(y)
+        array([89,  5,  5,  5,  5,  5,  5,  5,  5,  5])
+        """
+        if self.cv is None:
+            return self.X, self.y
+        rows, _ = next(iter(self.cv.split(self.X, self.y)))
+        return self.X[rows], self.y[rows]
+
 
 def load_builtin(name: str) -> Dataset:
     """Load a built-in data set by its name, one of ``BUILTIN``.

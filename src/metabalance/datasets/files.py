@@ -6,7 +6,7 @@ import io
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,18 @@ _TEXT = ("text", "name it .csv or .tsv")
 _REGRESSION_ROWS = 50  # fewer rows than this may well have half of their labels unique
 
 
-def read_table(path: str | Path) -> Any:
+def read_table(path: str | Path, *, parsed: Collection[str] | None = None) -> Any:
     """Read a ``.csv``, ``.csv.gz``, ``.tsv``, ``.parquet`` or ``.pq`` file into a DataFrame.
 
     Text files are UTF-8 (with or without a byte order mark) and start with the column names. Blank fields,
     and pandas' other spellings of a missing value such as ``NA``, become NaN.
+
+    Parameters
+    ----------
+    path : path-like
+    parsed : collection of str, optional
+        The columns of a text file in which numbers and true/false are recognised; all others stay text as it
+        stands, ``01`` for instance. All by default.
 
     Raises
     ------
@@ -54,9 +61,9 @@ def read_table(path: str | Path) -> Any:
     """
     path = Path(path)
     readers: dict[str, Callable[[Path], Any]] = {
-        ".csv": lambda file: _read_text(file, file.read_bytes(), ","),
-        ".csv.gz": _read_gzip,
-        ".tsv": lambda file: _read_text(file, file.read_bytes(), "\t"),
+        ".csv": lambda file: _read_text(file, file.read_bytes(), ",", parsed),
+        ".csv.gz": lambda file: _read_text(file, _unpack(file), ",", parsed),
+        ".tsv": lambda file: _read_text(file, file.read_bytes(), "\t", parsed),
         ".parquet": _read_parquet,
         ".pq": _read_parquet,
     }
@@ -157,22 +164,24 @@ def _read_parquet(path: Path) -> Any:
     return frame
 
 
-def _read_gzip(path: Path) -> Any:
+def _unpack(path: Path) -> bytes:
     try:
-        content = gzip.decompress(path.read_bytes())
+        return gzip.decompress(path.read_bytes())
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{path} is damaged ({_first_line(error)}): compress or download it anew") from error
-    return _read_text(path, content, ",")
 
 
-def _read_text(path: Path, content: bytes, separator: str) -> Any:
+def _read_text(path: Path, content: bytes, separator: str, parsed: Collection[str] | None) -> Any:
     try:
-        _check_header(path, content, separator)
+        header = _check_header(path, content, separator)
+        as_text = {} if parsed is None else {name: str for name in header if name not in parsed}
         with warnings.catch_warnings():
             # Rows that are longer than the header would otherwise lose fields with a mere warning.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             file = io.BytesIO(content)
-            return pd.read_csv(file, sep=separator, encoding="utf-8-sig", low_memory=False, index_col=False)
+            return pd.read_csv(
+                file, sep=separator, encoding="utf-8-sig", dtype=as_text, low_memory=False, index_col=False
+            )
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text ({error.reason}): save it with that encoding") from error
     except pd.errors.ParserWarning as error:
@@ -183,7 +192,8 @@ def _read_text(path: Path, content: bytes, separator: str) -> Any:
         ) from error
 
 
-def _check_header(path: Path, content: bytes, separator: str) -> None:
+def _check_header(path: Path, content: bytes, separator: str) -> list[str]:
+    """Return the column names, after looking for what commonly goes wrong with them."""
     lines = (line.decode("utf-8-sig") for line in io.BytesIO(content))
     header = next((names for names in csv.reader(lines, delimiter=separator) if names), None)
     if header is None:
@@ -201,6 +211,7 @@ def _check_header(path: Path, content: bytes, separator: str) -> None:
             "pandas' to_csv writes them without index=False, drop it"
         )
         warnings.warn(message, UserWarning, stacklevel=5)
+    return header
 
 
 def _check_names(path: Path, names: list[str]) -> None:

@@ -47,8 +47,10 @@ class ArrayEncoder:
         self._mean: Array | None = None
         self._deviation: Array | None = None
 
-    def fit(self, X: Any) -> Self:
+    def fit(self, X: Any, *, kinds_from: Any = None) -> Self:
         """Learn mean and standard deviation from ``X``, numbers of shape (n, ...) with at least 3 dimensions.
+
+        ``kinds_from`` is as in `TableEncoder`; arrays are all of one kind, so it is not looked at.
 
         Raises
         ------

@@ -123,13 +123,13 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
         train_rows, valid_rows = np.arange(len(codes)), None
         if self.early_stopping:
             train_rows, valid_rows = stratified_holdout(codes, self.validation_fraction, rng, classes)
-        encoder.fit(X if valid_rows is None else _safe_indexing(X, train_rows))
+        encoder.fit(X if valid_rows is None else _safe_indexing(X, train_rows), kinds_from=X)
         x = torch.from_numpy(encoder.transform(X)).to(device)
         everything = Part(x, torch.from_numpy(codes).to(device), codes)
         train = everything.subset(train_rows)
         valid = None if valid_rows is None else everything.subset(valid_rows)
 
-        with seeded(init_seed, device):
+        with seeded(init_seed):
             module = choose_module(
                 self.module,
                 self.options_for("module"),
@@ -276,6 +276,8 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
         self.input_shape_ = input_shape
         self.device_ = device
         self.n_features_in_ = encoder.n_features_in_
+        if "feature_names_in_" in vars(self):
+            delattr(self, "feature_names_in_")  # of an earlier fit
         if encoder.feature_names_in_ is not None:
             self.feature_names_in_ = np.asarray(encoder.feature_names_in_, dtype=object)
 

@@ -92,7 +92,12 @@ def choose_module(
                 f"the default network takes tables of shape (n, features), got X of shape (n, "
                 f"{', '.join(map(str, example.shape[1:]))}): pass module= for such data, or flatten it"
             )
-        built = MLP(example.shape[1], n_outputs, hidden_sizes=hidden_sizes, dropout=dropout, **options)
+        if options:
+            raise ValueError(
+                f"module__{next(iter(options))} was given without module=; the default network takes "
+                "hidden_sizes and dropout"
+            )
+        built = MLP(example.shape[1], n_outputs, hidden_sizes=hidden_sizes, dropout=dropout)
     elif isinstance(module, nn.Module):
         if options:
             raise ValueError(
@@ -113,8 +118,14 @@ def choose_module(
 def _check_output(module: nn.Module, example: Tensor, n_classes: int) -> None:
     was_training = module.training
     module.eval()
-    with torch.no_grad():
-        output = module(example)
+    try:
+        with torch.no_grad():
+            output = module(example)
+    except RuntimeError as error:
+        raise ValueError(
+            f"the module cannot take its input, float32 of shape {tuple(example.shape)} (two encoded rows): "
+            f"{str(error).splitlines()[0]}"
+        ) from error
     module.train(was_training)
     n_rows = len(example)
     allowed = [(n_rows, n_classes)] + ([(n_rows, 1), (n_rows,)] if n_classes == 2 else [])

@@ -6,12 +6,26 @@ from typing import Any
 from metabalance.estimators.choices import SCHEDULES, check_scoring
 
 
+def is_whole_number(value: Any) -> bool:
+    """Whether value is an integer of Python or NumPy, and not a bool."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 def check_positive_int(name: str, value: Any) -> None:
     """Raise unless value is a whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, Integral):
+    _check_whole(name, value, at_least=1)
+
+
+def check_seed(name: str, value: Any) -> None:
+    """Raise unless value is a whole number of at least 0."""
+    _check_whole(name, value, at_least=0)
+
+
+def _check_whole(name: str, value: Any, at_least: int) -> None:
+    if not is_whole_number(value):
         raise TypeError(f"{name} must be a whole number, got {value!r}")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value!r}")
+    if value < at_least:
+        raise ValueError(f"{name} must be at least {at_least}, got {value!r}")
 
 
 def check_number(name: str, value: Any, *, above: float | None = None, at_least: float | None = None) -> None:

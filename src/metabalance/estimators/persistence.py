@@ -90,6 +90,7 @@ def load_model(
             else f"the model in {str(folder)!r} has the default network: load it without module="
         )
     estimator = known[description["estimator"]](**{**parameters, "module": module})
+    estimator.check_parameters()
     resolved = resolve_device(device)
     estimator.module_ = choose_module(
         module,
@@ -117,12 +118,13 @@ def _saveable(parameters: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str
     """Split parameters into those JSON holds exactly and a description of the rest, which a new fit needs."""
     saved, not_saved = {}, {}
     for name, value in parameters.items():
-        plain = value.item() if isinstance(value, np.generic) else value
+        plain = value.tolist() if isinstance(value, np.generic | np.ndarray) else value
         try:
             restored = json.loads(json.dumps(plain, allow_nan=False))
+            same = restored == (list(plain) if isinstance(plain, tuple) else plain)
         except (TypeError, ValueError):
-            restored = None
-        if restored == (list(plain) if isinstance(plain, tuple) else plain):
+            same = False
+        if same:
             saved[name] = plain
         else:
             not_saved[name] = repr(value)

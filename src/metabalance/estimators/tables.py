@@ -16,7 +16,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_array
 
 from metabalance.estimators.arrays import ArrayEncoder
-from metabalance.estimators.columns import COLUMN_KINDS, Column, EmptyColumn, Values, kind_of
+from metabalance.estimators.columns import COLUMN_KINDS, CategoryColumn, Column, EmptyColumn, Values, kind_of
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -73,8 +73,15 @@ class TableEncoder:
         self.max_categories = max_categories
         self._columns: tuple[Column, ...] = ()
 
-    def fit(self, X: Any) -> Self:
+    def fit(self, X: Any, *, kinds_from: Any = None) -> Self:
         """Learn medians, scales and categories from ``X``: array-like or DataFrame, shape (n, n_features).
+
+        Parameters
+        ----------
+        X : array-like or DataFrame, shape (n, n_features)
+        kinds_from : same as X, optional
+            A larger table with the same columns that decides which columns hold numbers and which text;
+            nothing else is learned from it. X by default.
 
         Raises
         ------
@@ -91,10 +98,11 @@ class TableEncoder:
             raise ValueError(
                 f"Found array with 0 sample(s) (shape={frame.shape}): fit needs at least one row"
             )
+        whole = frame if kinds_from is None else _as_frame(kinds_from)[0]
         columns: list[Column] = []
         large = []
         for index, label in enumerate(_labels(names, frame.shape[1])):
-            kind = kind_of(frame.iloc[:, index], label)
+            kind = kind_of(whole.iloc[:, index], label)
             values = kind.read(frame.iloc[:, index], label)
             if _exceeds_float32(values):
                 large.append(label)
@@ -131,6 +139,14 @@ class TableEncoder:
             start += len(column.outputs)
         _refuse_large(large)
         return out
+
+    @property
+    def text_features_(self) -> list[str]:
+        """Names of the columns whose values are taken as text: a file must be read so, ``01`` is not 1."""
+        names = self.feature_names_in_ or []
+        return [
+            n for n, column in zip(names, self._columns, strict=False) if isinstance(column, CategoryColumn)
+        ]
 
     def to_state(self) -> dict[str, Any]:
         """Everything ``from_state`` needs, as plain JSON types."""

@@ -21,6 +21,7 @@ from sklearn.utils import _safe_indexing, check_consistent_length
 
 from metabalance.estimators.base import PATIENCE, ImbalancedClassifier
 from metabalance.estimators.labels import encode_labels
+from metabalance.estimators.parameters import check_positive_int, check_seed, is_whole_number
 from metabalance.evaluation.comparison import Comparison, FoldResult
 from metabalance.evaluation.environment import describe_environment
 from metabalance.evaluation.methods import DEFAULT_METHODS, Method, resolve_method, with_ablations
@@ -126,13 +127,17 @@ def compare(
     """
     started = time.perf_counter()
     check_consistent_length(X, y)
-    if isinstance(n_seeds, bool) or not isinstance(n_seeds, int) or n_seeds < 1:
-        raise ValueError(f"n_seeds must be a whole number of at least 1, got {n_seeds!r}")
+    check_positive_int("n_seeds", n_seeds)
+    check_seed("random_state", random_state)
     classes, codes = _codes_by_frequency(y)
     labels = [str(label) for label in classes]
     splits = _make_splits(cv, X, codes, labels, random_state)
     chosen = _choose_methods(DEFAULT_METHODS if methods is None else methods)
-    shared = {"max_epochs": max_epochs, "scoring": scoring, **(network or {})}
+    shared = {"max_epochs": max_epochs, "scoring": scoring}
+    taken = [name for name in (network or {}) if name in (*shared, "random_state")]
+    if taken:
+        raise ValueError(f"network holds {taken[0]!r}, which is an argument of compare itself: pass it there")
+    shared |= network or {}
     _check_networks(chosen, shared)
 
     tasks = [
@@ -187,7 +192,7 @@ def _codes_by_frequency(y: Any) -> tuple[NDArray[Any], Codes]:
 
 
 def _make_splits(cv: Any, X: Any, codes: Codes, labels: list[str], random_state: int) -> list[Split]:
-    if isinstance(cv, int) and not isinstance(cv, bool):
+    if is_whole_number(cv):
         rarest = int(np.bincount(codes).min())
         if rarest < 2:
             raise ValueError(
@@ -199,7 +204,7 @@ def _make_splits(cv: Any, X: Any, codes: Codes, labels: list[str], random_state:
                 f"cv={cv}: the number of folds must be at least 2 and at most the {rarest} rows of the "
                 f"rarest class {labels[-1]!r}; use fewer folds, or merge or drop that class"
             )
-        cv = StratifiedKFold(cv, shuffle=True, random_state=random_state)
+        cv = StratifiedKFold(int(cv), shuffle=True, random_state=random_state)
     pairs: Iterable[Split]
     if isinstance(cv, Iterable):
         pairs = cv
@@ -318,7 +323,9 @@ def _describe_parts(splits: Sequence[Split], codes: Codes) -> str:
     rows = f"{min(sizes):,}" if min(sizes) == max(sizes) else f"{min(sizes):,} to {max(sizes):,}"
     return (
         f"Training parts have {rows} rows, {ratio:.1f} of the most frequent class for each of the rarest. "
-        "Metrics are taken on the test parts as they are, at their own class frequencies."
+        "Metrics are taken on the test parts as they are, at their own class frequencies. Balanced accuracy, "
+        "macro F1 and recalls are those of the most probable class, which favours methods trained on "
+        "balanced batches or weights; ROC-AUC and average precision do not depend on a threshold."
     )
 
 
@@ -334,18 +341,19 @@ def _settings(
     early = (network or {}).get("early_stopping", True)
     patience = PATIENCE if early is True else early
     return {
-        "cv": f"{cv} stratified folds" if isinstance(cv, int) else f"{n_splits} splits of {cv!r:.200}",
+        "cv": f"{cv} stratified folds" if is_whole_number(cv) else f"{n_splits} splits of {cv!r:.200}",
         "n_seeds": n_seeds,
         "random_state": random_state,
         "scoring": "ROC-AUC" if scoring is None else str(scoring),
         "budget": (
             f"Every network may draw the same number of training rows: {max_epochs} × as many rows "
-            f"as its training part has, but at least {MIN_ROWS_PER_EPOCH:,} (support and query rows count)."
+            f"as its training part has, but at least {MIN_ROWS_PER_EPOCH:,} (support and query rows count). "
+            "Networks of your own run as given; the rivals fit all rows of the training part, once."
         ),
         "early_stopping": (
             f"Every network stops after {patience} epochs without a better "
             f"{'ROC-AUC' if scoring is None else scoring} on a stratified hold-out of its training part, and "
-            "keeps its best epoch."
+            "keeps its best epoch; rivals train on the held-out rows too."
             if early
             else "No early stopping: every network trains for all its epochs."
         ),

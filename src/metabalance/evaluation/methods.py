@@ -8,9 +8,9 @@ import difflib
 import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import BaseEstimator, clone, is_classifier
 
 from metabalance.estimators import MetaBalanceClassifier, NeuralClassifier
 from metabalance.evaluation.comparison import MethodInfo
@@ -28,12 +28,20 @@ DEFAULT_METHODS = (
     "metabalance",
     "metabalance@adapted",
     "logistic-regression:balanced",
-    "lightgbm" if importlib.util.find_spec("lightgbm") else "hist-gradient-boosting",
+    *(("lightgbm", "lightgbm:balanced") if importlib.util.find_spec("lightgbm") else ()),
     "balanced-random-forest",
 )
 
 # builds an estimator from (options shared by all networks, random_state)
 Build = Callable[[Mapping[str, Any], int], BaseEstimator]
+
+
+@runtime_checkable
+class GivesProbabilities(Protocol):
+    """A classifier with ``predict_proba``."""
+
+    def predict_proba(self, X: Any) -> Any:
+        """Return class probabilities."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +103,7 @@ META_FORMS: Mapping[str, tuple[str, str, dict[str, Any], str]] = {
     ),
     ABLATION: (
         "No adaptation",
-        "ablation: MetaBalance with an inner step of 0, which is plain training on the query batches",
+        "ablation: MetaBalance with an inner step of 0, plain training on query + β · support batches",
         {"inner_lr": 0.0},
         "network",
     ),
@@ -128,8 +136,13 @@ def resolve_method(spec: Any) -> Method:
         return FIXED_METHODS[spec] if spec in FIXED_METHODS else _resolve_meta_form(spec)
     name, classifier = spec if isinstance(spec, tuple) and len(spec) == 2 else (None, None)
     if isinstance(name, str) and isinstance(classifier, BaseEstimator) and is_classifier(classifier):
+        if not isinstance(classifier, GivesProbabilities):
+            raise TypeError(
+                f"{name}: a comparison needs probabilities, but {type(classifier).__name__} has no "
+                "predict_proba; wrap it in sklearn.calibration.CalibratedClassifierCV"
+            )
         info = MethodInfo(name, name, _family(classifier), f"your own {type(classifier).__name__}")
-        return Method(info, lambda shared, seed: classifier)
+        return Method(info, lambda shared, seed: _seeded_copy(classifier, seed))
     raise TypeError(f"a method is a name or a (name, classifier) pair, got {spec!r}")
 
 
@@ -143,6 +156,14 @@ def with_ablations(methods: tuple[Method, ...]) -> tuple[Method, ...]:
             listed.add(method.ablation)
             complete.append(resolve_method(method.ablation))
     return tuple(complete)
+
+
+def _seeded_copy(classifier: Any, seed: int) -> Any:
+    """A copy that takes the comparison's seed, unless the user has set one."""
+    copy = clone(classifier)
+    if copy.get_params(deep=False).get("random_state", seed) is None:
+        copy.set_params(random_state=seed)
+    return copy
 
 
 def _family(classifier: Any) -> str:

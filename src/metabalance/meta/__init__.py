@@ -1,6 +1,6 @@
 """Algorithm 1 of MetaBalance: the exact outer gradient, and the adapted parameters. Imports torch only."""
 
-from metabalance.meta.adapt import adapt
+from metabalance.meta.adapt import adapt, evaluation_mode
 from metabalance.meta.gradient import MetaGradient, MetaLosses
 
-__all__ = ["MetaGradient", "MetaLosses", "adapt"]
+__all__ = ["MetaGradient", "MetaLosses", "adapt", "evaluation_mode"]

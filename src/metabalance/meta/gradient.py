@@ -56,7 +56,7 @@ class MetaGradient:
         ``(output, target) -> scalar tensor``, for one batch. Parameters of its own, if it has any, are not
         trained.
     inner_lr : float
-        Size of the inner step, ≥ 0. Zero is plain training on the query batches.
+        Size of the inner step, ≥ 0. Zero is plain training on query + beta · support.
     beta : float, default=0.0
         Weight of the support loss at θ in the outer loss, ≥ 0.
     order : {"exact", "first"}, default="exact"

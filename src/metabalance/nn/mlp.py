@@ -1,6 +1,6 @@
 """The multilayer perceptron that both estimators train on tables unless they are given a module."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from torch import nn
 
@@ -43,6 +43,8 @@ class MLP(nn.Sequential):
         hidden_sizes: Sequence[int] = (64, 32),
         dropout: float | Sequence[float] = 0.0,
     ) -> None:
+        if not isinstance(hidden_sizes, Iterable):
+            raise TypeError(f"hidden_sizes must be a sequence such as (64, 32), got {hidden_sizes!r}")
         widths = [n_inputs, *hidden_sizes, n_outputs]
         if any(isinstance(width, bool) or int(width) != width or width < 1 for width in widths):
             raise ValueError(f"layer widths must be whole numbers of at least 1, got {widths}")

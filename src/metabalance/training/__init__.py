@@ -4,7 +4,7 @@ from metabalance.training.budget import MIN_ROWS_PER_EPOCH, EpochBudget
 from metabalance.training.callbacks import EpochProgress, EpochScores
 from metabalance.training.data import Part, stratified_holdout, watched_rows
 from metabalance.training.loop import TrainingLoop, resolve_device
-from metabalance.training.prediction import predict_probabilities
+from metabalance.training.prediction import predict_probabilities, rows_per_chunk
 from metabalance.training.rules import ERM, MetaBalance, UpdateRule
 from metabalance.training.seeding import seeded
 
@@ -20,6 +20,7 @@ __all__ = [
     "UpdateRule",
     "predict_probabilities",
     "resolve_device",
+    "rows_per_chunk",
     "seeded",
     "stratified_holdout",
     "watched_rows",

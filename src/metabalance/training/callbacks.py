@@ -41,7 +41,14 @@ class EpochScores(Callback):
         self.valid = valid
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Score the parameters as they stand."""
+        """Score the parameters as they stand; being broken off here counts as being broken off."""
+        try:
+            self._record(net)
+        except KeyboardInterrupt:
+            net.interrupted_ = True
+            raise
+
+    def _record(self, net: Any) -> None:
         predict = self.predict()
         self._record_recalls(net, "train", predict(self.train.x), self.train.codes)
         if self.valid is not None:
@@ -81,8 +88,8 @@ class EpochProgress(Callback):
             shown = f"score {epoch['valid_score']:.4f} {shown}, held-out {epoch['valid_minority_recall']:.2f}"
         self.progress_.update(self.task_, advance=1, description=shown)
 
-    def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Leave the finished bar on the screen."""
+    def stop(self) -> None:
+        """Leave the bar as it is on the screen; the loop calls this however training ends."""
         self.progress_.stop()
 
 

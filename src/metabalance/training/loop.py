@@ -9,6 +9,7 @@ from skorch.callbacks import EpochTimer, PassthroughScoring
 from torch import nn
 
 from metabalance.training.budget import EpochBudget
+from metabalance.training.callbacks import EpochProgress
 from metabalance.training.rules import UpdateRule
 
 
@@ -66,7 +67,13 @@ class TrainingLoop(NeuralNet):
         """Run the epochs; returns self."""
         self.interrupted_ = False
         self.budget_ = EpochBudget(self.n_rows, self.rule.rows_per_update)
-        self.fit(X=None, y=None)
+        try:
+            self.fit(X=None, y=None)
+        finally:
+            # skorch ends callbacks after success only, and a live display must not outlive an error.
+            for _, callback in self.callbacks_:
+                if isinstance(callback, EpochProgress):
+                    callback.stop()
         return self
 
     def check_data(self, X: Any, y: Any = None) -> None:

@@ -8,11 +8,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from metabalance.meta import evaluation_mode
 from metabalance.nn import class_logits
 
 Parameters = Mapping[str, Tensor]
 
 ROWS_PER_CHUNK = 65_536
+IMAGES_PER_CHUNK = 256
+
+
+def rows_per_chunk(x: Tensor) -> int:
+    """Rows in one forward pass over whole data: many of a table, few where each row is an image."""
+    return ROWS_PER_CHUNK if x.ndim <= 2 else IMAGES_PER_CHUNK
 
 
 def predict_probabilities(
@@ -23,21 +30,16 @@ def predict_probabilities(
     Parameters
     ----------
     module : torch.nn.Module
-        Left in the mode it was in.
+        Its parts are left in the modes they were in.
     x : Tensor of shape (n, …)
     parameters : mapping of str to Tensor, optional
         Parameters to predict with in place of the module's own, by name (θ' of `metabalance.meta.adapt`).
     """
-    was_training = module.training
-    module.eval()
-    try:
-        with torch.no_grad():
-            chunks = [
-                class_logits(_forward(module, chunk, parameters)).double().softmax(dim=-1)
-                for chunk in torch.split(x, ROWS_PER_CHUNK)
-            ]
-    finally:
-        module.train(was_training)
+    with evaluation_mode(module), torch.no_grad():
+        chunks = [
+            class_logits(_forward(module, chunk, parameters)).double().softmax(dim=-1)
+            for chunk in torch.split(x, rows_per_chunk(x))
+        ]
     probabilities: NDArray[np.float64] = torch.cat(chunks).cpu().numpy()
     return probabilities
 

@@ -7,12 +7,13 @@ import torch
 
 
 @contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
+def seeded(seed: int) -> Iterator[None]:
     """Run a block with torch's generators seeded, and put them back as they were afterwards.
 
     ``torch.nn`` initialises weights and draws dropout masks from the global generator only, so the one way to
     make them an argument is to lend it out for the length of the block.
     """
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    # Of every GPU too: seeding reaches them all.
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.random.manual_seed(seed)
         yield
