@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from sklearn.datasets import make_classification
@@ -28,7 +27,7 @@ def names_the_documents_use() -> dict:
     X, y = make_classification(300, 6, weights=[0.85], random_state=0)
     model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2))
     return {
-        "X": X.astype(np.float32),
+        "X": X,
         "y": y,
         "X_test": X[:10],
         "X_new": X[:10],

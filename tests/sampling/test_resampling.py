@@ -229,7 +229,7 @@ def test_texts_are_refused(name):
 def test_generating_between_categories_is_refused(table, name):
     X, y = table(20, 10)
     with pytest.raises(
-        ValueError, match=f"{name} makes rows between .* column 0, 2: use natural.*SMOTENC, or drop"
+        ValueError, match=rf"{name} makes rows between .* column 0, 2 .*: use natural.*SMOTENC, or drop"
     ):
         resample(X, y, name, categorical=np.array([True, False, True]))
 

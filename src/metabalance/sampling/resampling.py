@@ -134,8 +134,9 @@ def _check_generable(X: NDArray[Any], strategy: Strategy, categorical: NDArray[n
     if marked.any():
         raise ValueError(
             f"{strategy.name} makes rows between the given ones, which means nothing for categories, here "
-            f"column {_listed(np.flatnonzero(marked))}: use natural, over or under, a sampler that knows "
-            "categories such as imblearn.over_sampling.SMOTENC, or drop these columns"
+            f"column {_listed(np.flatnonzero(marked))} (true/false and indicators of missing values count as "
+            "categories): use natural, over or under, a sampler that knows categories such as "
+            "imblearn.over_sampling.SMOTENC, or drop these columns"
         )
 
 
