@@ -285,7 +285,8 @@ def test_breaking_off_keeps_the_best_so_far(binary) -> None:
 
     X, y = binary
     options = {**QUICK, "lr_schedule": "constant", "max_epochs": 9}
-    net = NeuralClassifier(callbacks=[("stop", BreakOffInEpochThree())], **options).fit(X, y)
+    with pytest.warns(UserWarning, match="broken off after 3 epochs; the best parameters so far are kept"):
+        net = NeuralClassifier(callbacks=[("stop", BreakOffInEpochThree())], **options).fit(X, y)
     assert net.interrupted_
     whole = NeuralClassifier(**{**options, "max_epochs": 2}).fit(X, y)
     assert not whole.interrupted_
@@ -304,7 +305,8 @@ def test_breaking_off_while_scoring_is_noticed(estimator, binary) -> None:
         return float(len(calls))
 
     options = {**QUICK, "lr_schedule": "constant", "max_epochs": 9}
-    net = estimator(scoring=scorer, **options).fit(X, y)
+    with pytest.warns(UserWarning, match="broken off after"):
+        net = estimator(scoring=scorer, **options).fit(X, y)
     assert net.interrupted_
     whole = estimator(**{**options, "max_epochs": 2, "early_stopping": False})
     assert not whole.fit(X, y).interrupted_

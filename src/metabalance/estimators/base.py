@@ -1,6 +1,7 @@
 """What both estimators share: from a table to a trained network and back to labels."""
 
 import os
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -119,15 +120,7 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
         random = check_random_state(self.random_state)
         split_seed, init_seed, stream_seed = random.randint(2**31 - 1, size=3).tolist()
         rng = np.random.default_rng(split_seed)
-
-        train_rows, valid_rows = np.arange(len(codes)), None
-        if self.early_stopping:
-            train_rows, valid_rows = stratified_holdout(codes, self.validation_fraction, rng, classes)
-        encoder.fit(X if valid_rows is None else _safe_indexing(X, train_rows), kinds_from=X)
-        x = torch.from_numpy(encoder.transform(X)).to(device)
-        everything = Part(x, torch.from_numpy(codes).to(device), codes)
-        train = everything.subset(train_rows)
-        valid = None if valid_rows is None else everything.subset(valid_rows)
+        train, valid = self._split_and_encode(encoder, X, codes, classes, rng, device)
 
         with seeded(init_seed):
             module = choose_module(
@@ -159,13 +152,38 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
             )
             loop = self._make_loop(module, rule, len(train), scores, device).train()
 
-        self.set_fitted_input(encoder, classes, tuple(x.shape[1:]), device)
+        self.set_fitted_input(encoder, classes, tuple(train.x.shape[1:]), device)
         self.module_ = module.eval()
         self.adapted_parameters_ = self._adapt(module, loss_fn, train)
         self.history_ = [_plain_scalars(epoch) for epoch in loop.history]
         self.rows_drawn_ = loop.budget_.rows_drawn
         self.interrupted_ = loop.interrupted_
+        if self.interrupted_:
+            warnings.warn(
+                f"fit was broken off after {len(self.history_)} epochs; the best parameters so far are kept",
+                UserWarning,
+                stacklevel=2,
+            )
         return self
+
+    def _split_and_encode(
+        self,
+        encoder: Any,
+        X: Any,
+        codes: NDArray[np.int64],
+        classes: NDArray[Any],
+        rng: np.random.Generator,
+        device: torch.device,
+    ) -> tuple[Part, Part | None]:
+        """Hold rows out, fit the encoder to the others, and return both parts encoded on the device."""
+        train_rows, valid_rows = np.arange(len(codes)), None
+        if self.early_stopping:
+            train_rows, valid_rows = stratified_holdout(codes, self.validation_fraction, rng, classes)
+        # Whether a column holds numbers or text is a matter of the whole table, its statistics are not.
+        encoder.fit(X if valid_rows is None else _safe_indexing(X, train_rows), kinds_from=X)
+        x = torch.from_numpy(encoder.transform(X)).to(device)
+        everything = Part(x, torch.from_numpy(codes).to(device), codes)
+        return everything.subset(train_rows), None if valid_rows is None else everything.subset(valid_rows)
 
     def check_parameters(self) -> None:
         """Raise ValueError or TypeError for parameters that no data could be fitted with."""
