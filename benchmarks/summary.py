@@ -22,9 +22,10 @@ PAIRS = (
     ("metabalance", "first-order"),
     ("metabalance", "metabalance@adapted"),
     ("metabalance", "naive"),
-    ("metabalance", "over"),
-    ("metabalance:natural/under", "no-adaptation:natural/under"),
-    ("metabalance:natural/under", "under"),
+    ("metabalance:natural/over", "over"),
+    ("metabalance", "metabalance:natural/over"),
+    ("metabalance:natural/over", "no-adaptation:natural/over"),
+    ("metabalance", "under"),
 )
 
 

@@ -20,7 +20,7 @@ def test_it_learns(binary) -> None:
     [
         {"support_sampler": "over"},
         {"query_sampler": "natural"},
-        {"query_sampler": "under"},
+        {"query_sampler": "over"},
         {"query_sampler": "smote"},
         {"inner_lr": 1.0},
         {"inner_lr": 0.0},

@@ -92,7 +92,7 @@ def _root(
     "compare",
     epilog="Examples:\n\n"
     "`metabalance compare digits-severe --report out/`\n\n"
-    "`metabalance compare fraud.csv --target Class --methods naive,smote,metabalance:natural/under`",
+    "`metabalance compare fraud.csv --target Class --methods naive,smote,metabalance:natural/over`",
 )
 @one_line_errors
 def compare_command(
@@ -160,7 +160,7 @@ def compare_command(
     "fit",
     epilog="Examples:\n\n"
     "`metabalance fit fraud.csv --target Class --out model/`\n\n"
-    "`metabalance fit fraud.csv --target Class --out model/ --query under --scoring balanced_accuracy`\n\n"
+    "`metabalance fit fraud.csv --target Class --out model/ --query over --scoring balanced_accuracy`\n\n"
     "Then: `metabalance predict model/ new.csv --out scored.csv`",
 )
 @one_line_errors
@@ -177,7 +177,7 @@ def fit_command(
     ] = None,
     query: Annotated[
         str | None,
-        typer.Option(metavar="STRATEGY", help="How MetaBalance draws query batches.", show_default="over"),
+        typer.Option(metavar="STRATEGY", help="How MetaBalance draws query batches.", show_default="under"),
     ] = None,
     sampler: Annotated[
         str | None,
@@ -201,7 +201,7 @@ def fit_command(
     network: MetaBalanceClassifier | NeuralClassifier
     if sampler is None:
         network = MetaBalanceClassifier(
-            support_sampler=support or "natural", query_sampler=query or "over", **shared
+            support_sampler=support or "natural", query_sampler=query or "under", **shared
         )
     else:
         network = NeuralClassifier(sampler=sampler, **shared)

@@ -30,7 +30,7 @@ class MetaBalanceClassifier(ImbalancedClassifier):
     support_sampler : str or sampler, default="natural"
         How support rows are drawn (inner loop): the name of a strategy, or an object with imbalanced-learn's
         ``fit_resample``.
-    query_sampler : str or sampler, default="over"
+    query_sampler : str or sampler, default="under"
         How query rows are drawn (outer loop), usually balanced.
     inner_lr : float, default=0.1
         Step size γ of the inner step, at least 0; 0 is plain training on query + beta · support batches.
@@ -78,7 +78,7 @@ early_stopping, validation_fraction, scoring, callbacks, device, random_state, v
     >>> from sklearn.datasets import make_classification
     >>> from metabalance import MetaBalanceClassifier
     >>> X, y = make_classification(600, weights=[0.9], random_state=0)
-    >>> net = MetaBalanceClassifier(query_sampler="under", max_epochs=5, random_state=0).fit(X, y)
+    >>> net = MetaBalanceClassifier(query_sampler="over", max_epochs=5, random_state=0).fit(X, y)
     >>> net.predict(X).shape
     (600,)
     """
@@ -87,7 +87,7 @@ early_stopping, validation_fraction, scoring, callbacks, device, random_state, v
         self,
         *,
         support_sampler: Any = "natural",
-        query_sampler: Any = "over",
+        query_sampler: Any = "under",
         inner_lr: float = 0.1,
         beta: float = 0.5,
         meta_steps: int = 4,

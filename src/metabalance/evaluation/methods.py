@@ -17,7 +17,7 @@ from metabalance.evaluation.comparison import MethodInfo
 from metabalance.evaluation.rivals import RIVALS
 from metabalance.sampling import STRATEGIES
 
-DEFAULT_PAIR = "natural/over"
+DEFAULT_PAIR = "natural/under"
 DEFAULT_METHODS = (
     "naive",
     "over",
