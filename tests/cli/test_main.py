@@ -172,7 +172,7 @@ def test_a_model_of_built_in_images_takes_columns_by_position(run: Run, tmp_path
 @pytest.mark.parametrize(
     ("options", "estimator", "parameters"),
     [
-        ([], "MetaBalanceClassifier", {"support_sampler": "natural", "query_sampler": "over"}),
+        ([], "MetaBalanceClassifier", {"support_sampler": "natural", "query_sampler": "under"}),
         (
             ["--support", "under", "--query", "natural"],
             "MetaBalanceClassifier",

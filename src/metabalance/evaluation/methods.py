@@ -65,7 +65,7 @@ def _fixed_methods() -> dict[str, Method]:
     networks = {
         "naive": ("Naive network", "plain training on the data as they are", _network(sampler="natural")),
         "class-weighted": (
-            "Class-weighted network",
+            "Class weights",
             "plain training, the loss weighted by inverse class frequency",
             _network(class_weight="balanced"),
         ),
@@ -78,7 +78,7 @@ def _fixed_methods() -> dict[str, Method]:
     for name, strategy in STRATEGIES.items():
         if name != "natural":
             networks[name] = (
-                f"{name} network",
+                strategy.title,
                 f"plain training; {strategy.summary}",
                 _network(sampler=name),
             )
