@@ -84,7 +84,7 @@ def test_options_reach_the_comparison(run: Run, tmp_path: Path) -> None:
     settings = json.loads((tmp_path / "results.json").read_text())["settings"]
     assert settings["scoring"] == "balanced_accuracy"
     assert settings["random_state"] == 7
-    assert "1 × as many rows" in settings["budget"]
+    assert "epochs: 1 at most" in settings["budget"]
 
 
 def test_warnings_of_the_fits_are_lines_of_their_own(run: Run, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from metabalance.estimators.columns import (
     NumericColumn,
     kind_of,
     read_numbers,
+    warn_of_doubtful_categories,
 )
 
 
@@ -199,3 +200,17 @@ def test_whole_numbers_are_the_same_category_as_integer_float_and_text() -> None
 def test_an_empty_column_ignores_whatever_comes() -> None:
     values = EmptyColumn.read(pd.Series(["anything", 1], dtype=object), "column 'a'")
     assert encode(EmptyColumn(), values).tolist() == [[0.0], [0.0]]
+
+
+def test_identifiers_and_spoilt_numbers_are_pointed_out() -> None:
+    with pytest.warns(UserWarning, match="'id' holds 60 different texts in 60 rows, like an identifier"):
+        warn_of_doubtful_categories(names(*(f"T{i}" for i in range(60))), "'id'")
+    with pytest.warns(UserWarning, match=r"because of '\?' among 58 numbers"):
+        warn_of_doubtful_categories(names(*(str(i % 9) for i in range(58)), "?", "?"), "'amount'")
+
+
+def test_ordinary_categories_are_not_pointed_out() -> None:
+    warn_of_doubtful_categories(names(*["a", "b", None] * 40), "'city'")
+    warn_of_doubtful_categories(names(*["1", "2"] * 40), "'code'")
+    warn_of_doubtful_categories(names(*["1", "x"] * 40), "'mixed'")
+    warn_of_doubtful_categories(names(*(f"T{i}" for i in range(49))), "'few'")

@@ -62,7 +62,7 @@ def test_all_methods_see_the_same_folds_and_networks_the_same_budget(data) -> No
     drawn = {r.rows_drawn for r in comparison.results if r.rows_drawn is not None}
     assert max(drawn) - min(drawn) <= 4 * 64  # less than one step
     assert [r.rows_drawn for r in comparison.results if r.method == "logistic-regression"] == [None] * 4
-    assert "2 × as many rows" in comparison.settings["budget"]
+    assert "epochs: 2 at most" in comparison.settings["budget"]
     assert comparison.settings["early_stopping"].startswith("No early stopping")
 
 
@@ -192,3 +192,13 @@ def test_wrong_arguments(data, options, error, message) -> None:
         mb.compare(X, y, **options)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         mb.compare(X, y[:-1])
+
+
+def test_a_comparison_shows_itself_in_short(data) -> None:
+    X, y = data
+    methods = ["logistic-regression", ("bad", Constant(error=ValueError("no luck")))]
+    shown = repr(mb.compare(X, y, methods=methods, cv=2, dataset="mine"))
+    assert shown.startswith("mine: 2 splits × 1 seeds\n")
+    assert "logistic-regression" in shown
+    assert shown.endswith("left out: bad: no luck")
+    assert len(shown) < 1000

@@ -81,6 +81,8 @@ def test_own_classifiers() -> None:
     ("spec", "error", "message"),
     [
         ("smot", ValueError, "no method 'smot'; did you mean 'smote'"),
+        ("natural", ValueError, "did you mean .naive."),
+        ("natural/over", ValueError, "did you mean .metabalance:natural/over."),
         ("xyz", ValueError, r"no method 'xyz'\. Methods: naive"),
         ("metabalance:natural", ValueError, "must be metabalance:SUPPORT/QUERY"),
         ("metabalance:natural/foo", ValueError, "must be metabalance:SUPPORT/QUERY"),

@@ -4,6 +4,7 @@ import os
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import nullcontext
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -29,6 +30,7 @@ from metabalance.training import (
     Part,
     TrainingLoop,
     UpdateRule,
+    one_thread,
     predict_probabilities,
     resolve_device,
     seeded,
@@ -122,7 +124,8 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
         rng = np.random.default_rng(split_seed)
         train, valid = self._split_and_encode(encoder, X, codes, classes, rng, device)
 
-        with seeded(init_seed):
+        small = self.module is None and device.type == "cpu"
+        with seeded(init_seed), one_thread() if small else nullcontext():
             module = choose_module(
                 self.module,
                 self.options_for("module"),

@@ -6,6 +6,7 @@ whether each is categorical).
 The records hold nothing but numbers, strings and booleans, so they survive JSON unchanged.
 """
 
+import warnings
 from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
@@ -18,6 +19,7 @@ from pandas.api import types
 
 Values = np.ndarray[Any, Any]
 
+_FEWEST_TO_JUDGE = 50  # rows, below which texts may well be all different
 _NUMBERS = (Real, Decimal, np.bool_)
 _CLIP_AT = 3.0  # where the smooth clipping levels off, in units of the scale
 
@@ -234,6 +236,37 @@ def read_numbers(series: Any, label: str) -> Values:
                 "or fit again"
             ) from error
     return numbers
+
+
+def warn_of_doubtful_categories(values: Values, label: str) -> None:
+    """Warn of text that hardly is a category: identifiers, and numbers with a few other values among them."""
+    known = [value for value in values if value is not None]
+    if len(known) < _FEWEST_TO_JUDGE:
+        return
+    if len(set(known)) > 0.9 * len(known):
+        warnings.warn(
+            f"{label} holds {len(set(known))} different texts in {len(known)} rows, like an identifier or a "
+            "date, and is used as categories: drop it, or turn it into numbers",
+            UserWarning,
+            stacklevel=4,
+        )
+        return
+    others = [value for value in known if not _is_number(value)]
+    if 0 < len(others) < 0.1 * len(known):
+        warnings.warn(
+            f"{label} is used as categories because of {others[0]!r} among {len(known) - len(others)} "
+            "numbers: make such values blank if it is a column of numbers",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _category_name(value: Any) -> str:

@@ -16,7 +16,15 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_array
 
 from metabalance.estimators.arrays import ArrayEncoder
-from metabalance.estimators.columns import COLUMN_KINDS, CategoryColumn, Column, EmptyColumn, Values, kind_of
+from metabalance.estimators.columns import (
+    COLUMN_KINDS,
+    CategoryColumn,
+    Column,
+    EmptyColumn,
+    Values,
+    kind_of,
+    warn_of_doubtful_categories,
+)
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -110,6 +118,8 @@ class TableEncoder:
                 columns.append(EmptyColumn())
             else:
                 columns.append(kind.fit(values, int(limit)))
+                if kind is CategoryColumn:
+                    warn_of_doubtful_categories(values, label)
         _refuse_large(large)
         self._restore(columns, names)
         return self

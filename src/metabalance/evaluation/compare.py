@@ -4,13 +4,11 @@ import re
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from rich.console import Console
@@ -26,7 +24,7 @@ from metabalance.evaluation.comparison import Comparison, FoldResult
 from metabalance.evaluation.environment import describe_environment
 from metabalance.evaluation.methods import DEFAULT_METHODS, Method, resolve_method, with_ablations
 from metabalance.evaluation.metrics import recall_per_class, score_predictions
-from metabalance.training import MIN_ROWS_PER_EPOCH
+from metabalance.training import MIN_ROWS_PER_EPOCH, one_thread
 
 Codes = NDArray[np.int64]
 Split = tuple[NDArray[np.intp], NDArray[np.intp]]
@@ -242,7 +240,7 @@ def _run(
     task: _Task, X: Any, codes: Codes, classes: NDArray[Any], shared: Mapping[str, Any], random_state: int
 ) -> _Outcome:
     """Fit and score one method on one split; warnings are collected, since workers would print them raw."""
-    with _one_torch_thread(), warnings.catch_warnings(record=True) as caught:
+    with one_thread(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result, failure = None, ""
         try:
@@ -304,17 +302,6 @@ def _columns_for_all(classifier: Any, X: Any, classes: NDArray[Any]) -> NDArray[
     return full
 
 
-@contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    """Small networks run faster on one thread than on two, and folds run side by side."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def _describe_parts(splits: Sequence[Split], codes: Codes) -> str:
     """What the training and the test parts look like; a splitter may thin the training parts only."""
     sizes = [len(train) for train, _ in splits]
@@ -346,8 +333,9 @@ def _settings(
         "random_state": random_state,
         "scoring": "ROC-AUC" if scoring is None else str(scoring),
         "budget": (
-            f"Every network may draw the same number of training rows: {max_epochs} × as many rows "
-            f"as its training part has, but at least {MIN_ROWS_PER_EPOCH:,} (support and query rows count). "
+            f"Every network may draw the same number of training rows: epochs: {max_epochs} at most, each of "
+            f"as many rows as its training part has or {MIN_ROWS_PER_EPOCH:,}, whichever is more (support "
+            "and query rows count). "
             "Networks of your own run as given; the rivals fit all rows of the training part, once."
         ),
         "early_stopping": (

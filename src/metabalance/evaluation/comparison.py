@@ -95,7 +95,7 @@ class FoldResult:
     history: tuple[Mapping[str, float], ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Comparison:
     """Methods measured on the same splits of one data set.
 
@@ -167,6 +167,13 @@ class Comparison:
             raise ValueError(
                 f"results of methods that are not described: {sorted(unknown)}; add a MethodInfo"
             )
+
+    def __repr__(self) -> str:
+        """Return the leaderboard in short, and what was left out."""
+        shown = self.frame[["rank", *(metric for metric in RANKED_BY if metric in self.frame)]].round(4)
+        left_out = [f"left out: {name}: {reason}" for name, reason in self.skipped.items()]
+        title = f"{self.dataset}: {self.n_splits} splits × {self.n_seeds} seeds"
+        return "\n".join([title, shown.to_string(), *left_out])
 
     @property
     def n_splits(self) -> int:

@@ -176,7 +176,10 @@ def _resolve_meta_form(name: str) -> Method:
     body, at, where = name.partition("@")
     form, colon, pair = body.partition(":")
     if form not in META_FORMS:
-        close = difflib.get_close_matches(name, method_names(), n=1)
+        # "natural" is a strategy; trained plainly on it, a network is the naive one.
+        close = ["naive"] if name == "natural" else difflib.get_close_matches(name, method_names(), n=1)
+        if "/" in name and not colon:
+            close = [f"metabalance:{name}"]
         raise ValueError(
             f"there is no method {name!r}{f'; did you mean {close[0]!r}?' if close else '.'} "
             f"Methods: {', '.join(method_names())}, and metabalance:SUPPORT/QUERY with other strategies"

@@ -7,6 +7,7 @@ from metabalance.training.loop import TrainingLoop, resolve_device
 from metabalance.training.prediction import predict_probabilities, rows_per_chunk
 from metabalance.training.rules import ERM, MetaBalance, UpdateRule
 from metabalance.training.seeding import seeded
+from metabalance.training.threads import one_thread
 
 __all__ = [
     "ERM",
@@ -18,6 +19,7 @@ __all__ = [
     "Part",
     "TrainingLoop",
     "UpdateRule",
+    "one_thread",
     "predict_probabilities",
     "resolve_device",
     "rows_per_chunk",

@@ -1,0 +1,21 @@
+"""How many threads a small network trains on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run a block on one torch thread and put the number back as it was.
+
+    The networks of tables are so small that two threads spend their time waiting for each other, several
+    times as long as one thread needs where other work shares the cores.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
