@@ -321,10 +321,12 @@ def test_the_progress_bar_ends_with_an_error(estimator, binary) -> None:
             raise RuntimeError("from a callback")
 
     X, y = binary
-    before = threading.active_count()
     with pytest.raises(RuntimeError, match="from a callback"):
         estimator(callbacks=[Fail()], verbose=1, **QUICK).fit(X, y)
-    assert threading.active_count() == before
+    refreshing = [thread for thread in threading.enumerate() if "Refresh" in type(thread).__name__]
+    for thread in refreshing:
+        thread.join(timeout=10)
+    assert not any(thread.is_alive() for thread in refreshing)
 
 
 @BOTH
@@ -344,6 +346,36 @@ def test_refitting_on_an_array_forgets_the_names(estimator, mixed_table, binary)
     assert "feature_names_in_" in vars(net)
     net.fit(*binary)
     assert "feature_names_in_" not in vars(net)
+
+
+@BOTH
+def test_a_network_that_diverged_is_not_taken_for_fitted(estimator, binary) -> None:
+    options = {**QUICK, "max_epochs": 1, "lr": 1e20, "early_stopping": False}
+    with pytest.raises(FloatingPointError, match=r"lower|diverged|inner_lr"):
+        estimator(**options).fit(*binary)
+
+
+@BOTH
+def test_scores_must_be_finite(estimator, binary) -> None:
+    with pytest.raises(ValueError, match="gave nan on the held-out rows"):
+        estimator(scoring=lambda net, X, y: float("nan"), **QUICK).fit(*binary)
+
+
+@BOTH
+def test_callbacks_that_are_none_are_not_masked(estimator, binary) -> None:
+    with pytest.raises(Exception) as caught:
+        estimator(callbacks=["x"], **QUICK).fit(*binary)
+    assert "callbacks_" not in str(caught.value)
+
+
+@BOTH
+def test_a_loss_must_be_a_scalar(estimator, binary) -> None:
+    with pytest.raises(ValueError, match="scalar"):
+        estimator(loss=nn.CrossEntropyLoss(reduction="none"), **QUICK).fit(*binary)
+    with pytest.raises(TypeError, match="got the class CrossEntropyLoss"):
+        estimator(loss=nn.CrossEntropyLoss, **QUICK).fit(*binary)
+    with pytest.raises(ValueError, match="class_weight must be finite"):
+        estimator(class_weight={0: -1.0, 1: 2.0}, **QUICK).fit(*binary)
 
 
 @BOTH

@@ -214,3 +214,10 @@ def test_ordinary_categories_are_not_pointed_out() -> None:
     warn_of_doubtful_categories(names(*["1", "2"] * 40), "'code'")
     warn_of_doubtful_categories(names(*["1", "x"] * 40), "'mixed'")
     warn_of_doubtful_categories(names(*(f"T{i}" for i in range(49))), "'few'")
+
+
+def test_true_and_false_may_come_as_text() -> None:
+    read = BooleanColumn.read(pd.Series(["True", "false", None, " TRUE"]), "'member'")
+    np.testing.assert_array_equal(read, [1.0, 0.0, np.nan, 1.0])
+    with pytest.raises(ValueError, match=r"held only true and false in fit, but now holds 'maybe' \(row 1\)"):
+        BooleanColumn.read(pd.Series(["True", "maybe"]), "'member'")

@@ -27,6 +27,12 @@ def test_codes_number_the_sorted_labels(y) -> None:
 @pytest.mark.parametrize(
     ("y", "error", "message"),
     [
+        (
+            ["a", float("nan"), "b"],
+            ValueError,
+            "y contains NaN: 1 of 3 labels are missing, the first in row 1",
+        ),
+        (np.array(["2020-01-01", "2021-01-01"], dtype="M8[D]"), TypeError, "labels have dtype datetime64"),
         ([1, None, 2], ValueError, "y contains NaN: 1 of 3 labels are missing, the first in row 1"),
         ([np.inf, 1.0], ValueError, "infinity"),
         ([0.1, 0.2, 0.3], ValueError, "continuous"),
@@ -35,8 +41,8 @@ def test_codes_number_the_sorted_labels(y) -> None:
         ([], ValueError, "empty"),
         ([[0, 1], [1, 0]], ValueError, "1d array|multilabel"),
     ],
-    ids=range(7),
+    ids=range(9),
 )
 def test_labels_that_cannot_be_used(y, error, message) -> None:
     with pytest.raises(error, match=message):
-        encode_labels(np.array(y, dtype=object) if y and isinstance(y[0], int) else y)
+        encode_labels(y)

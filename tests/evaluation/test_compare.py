@@ -103,6 +103,12 @@ def test_a_method_that_cannot_run_is_left_out_with_its_reason(data) -> None:
     assert mb.compare(X, y, methods=failing, **QUICK).skipped == {"bad": "it diverged"}
 
 
+def test_a_failure_without_words_is_a_failure(data) -> None:
+    X, y = data
+    methods = [("mute", Constant(error=ValueError())), ("good", Constant())]
+    assert mb.compare(X, y, methods=methods, **QUICK).skipped == {"mute": "ValueError"}
+
+
 def test_errors_that_are_not_the_datas_are_raised(data) -> None:
     X, y = data
     with pytest.raises(ZeroDivisionError):
@@ -131,11 +137,12 @@ def test_splitters_and_ready_made_splits(data) -> None:
 
 def test_a_class_that_is_missing_from_a_training_part() -> None:
     X, y = make_classification(120, 5, n_informative=4, n_redundant=0, n_classes=3, random_state=0)
-    present, all_rows = np.flatnonzero(y < 2), np.arange(120)
-    (result,) = mb.compare(X, y, methods=[("lr", LogisticRegression())], cv=[(present, all_rows)]).results
+    train = np.flatnonzero((y < 2) & (np.arange(120) < 80))
+    test = np.setdiff1d(np.arange(120), train)
+    (result,) = mb.compare(X, y, methods=[("lr", LogisticRegression())], cv=[(train, test)]).results
     missing = int(np.argmin(result.proba.sum(axis=0)))
     assert (result.proba[:, missing] == 0).all()
-    assert result.proba.shape == (120, 3)
+    assert result.proba.shape == (len(test), 3)
 
 
 def test_networks_of_ones_own_take_the_seed_where_they_have_none(data) -> None:
@@ -172,6 +179,13 @@ def test_progress_bar_goes_to_standard_error(data, capsys) -> None:
         ({"cv": 200}, ValueError, "at most the .* rows of the rarest class '1'"),
         ({"cv": object()}, TypeError, "cv must be a number of folds, a splitter or"),
         ({"cv": []}, ValueError, "cv has no splits"),
+        ({"cv": "5"}, TypeError, "cv must be a number of folds, a splitter or"),
+        ({"cv": StratifiedKFold}, TypeError, "cv must be a number of folds, a splitter or"),
+        ({"cv": [1, 2]}, TypeError, r"split 0 of cv must be a \(train, test\) pair, got 1"),
+        ({"cv": [(range(40), range(30, 60))]}, ValueError, "trains and tests on the same 10 rows, row 30"),
+        ({"cv": [(range(40), [-1])]}, ValueError, "names rows from -1 to -1, but there are 300"),
+        ({"cv": [(range(40), [300])]}, ValueError, "names rows from 300 to 300, but there are 300"),
+        ({"cv": [(range(40), [])]}, ValueError, "needs row numbers, at least one in each part"),
         ({"n_seeds": 0}, ValueError, "n_seeds must be at least 1, got 0"),
         ({"random_state": None}, TypeError, "random_state must be a whole number, got None"),
         ({"network": {"max_epochs": 3}}, ValueError, "network holds 'max_epochs', which is an argument"),

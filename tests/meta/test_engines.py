@@ -166,3 +166,40 @@ def test_vectorized_says_what_to_do_where_vmap_cannot():
     with pytest.raises(RuntimeError, match="data-dependent") as caught:
         MetaGradient(Branching(4, 2), mse_loss, inner_lr=0.1, engine="vectorized").backward((x, y), (x, y))
     assert any("engine='loop' takes any model" in note for note in caught.value.__notes__)
+
+
+def test_a_padding_row_has_no_gradient_and_is_not_vectorized() -> None:
+    model = nn.Sequential(nn.Embedding(5, 3, padding_idx=0), nn.Flatten(1), nn.Linear(6, 2)).double()
+    ids, labels = torch.tensor([[[0, 1], [0, 2], [3, 0]]] * 2), torch.tensor([[0, 1, 0]] * 2)
+    MetaGradient(model, nn.CrossEntropyLoss(), inner_lr=0.1).backward((ids, labels), (ids, labels))
+    assert (model[0].weight.grad[0] == 0).all()
+    assert (model[0].weight.grad[1] != 0).any()
+    with pytest.raises(ValueError, match="padding row of the Embedding '0' a gradient"):
+        MetaGradient(model, nn.CrossEntropyLoss(), inner_lr=0.1, engine="vectorized").backward(
+            (ids, labels), (ids, labels)
+        )
+
+
+@pytest.mark.parametrize("engine", ["loop", "vectorized"])
+def test_a_loss_may_read_the_models_parameters(engine: str) -> None:
+    model = nn.Linear(3, 2).double()
+
+    def penalised(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return nn.functional.cross_entropy(output, target) + 10 * model.weight.square().sum()
+
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 6, 3, generator=generator, dtype=torch.float64)
+    y = torch.randint(2, (2, 6), generator=generator)
+    MetaGradient(model, penalised, inner_lr=0.02, engine=engine).backward((x, y), (x, y))
+    weight, bias = (p.detach().clone().requires_grad_() for p in model.parameters())
+    total = torch.zeros((), dtype=torch.float64)
+    for s in range(2):
+        w, b = weight, bias
+        for last in (False, True):
+            loss = nn.functional.cross_entropy(x[s] @ w.T + b, y[s]) + 10 * w.square().sum()
+            if not last:
+                g_w, g_b = torch.autograd.grad(loss, (weight, bias), create_graph=True)
+                w, b = weight - 0.02 * g_w, bias - 0.02 * g_b
+        total = total + loss / 2
+    for found, expected in zip(model.parameters(), torch.autograd.grad(total, (weight, bias)), strict=True):
+        torch.testing.assert_close(found.grad, expected, rtol=1e-10, atol=1e-12)

@@ -154,6 +154,7 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
                 valid=valid,
             )
             loop = self._make_loop(module, rule, len(train), scores, device).train()
+            predict_now()(train.x[:1])  # a network that diverged in the last steps must not pass for fitted
 
         self.set_fitted_input(encoder, classes, tuple(train.x.shape[1:]), device)
         self.module_ = module.eval()

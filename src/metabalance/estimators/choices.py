@@ -3,6 +3,7 @@
 import copy
 import difflib
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -49,6 +50,8 @@ def choose_loss(
     loss: Any, class_weight: Any, classes: NDArray[Any], codes: NDArray[np.int64], device: torch.device
 ) -> LossFunction:
     """Return loss(output, target), which takes a module's raw output and class codes."""
+    if isinstance(loss, type):
+        raise TypeError(f"loss must be a function or a loss object, got the class {loss.__name__}: make one")
     if callable(loss):
         if class_weight is not None:
             raise ValueError(
@@ -56,10 +59,12 @@ def choose_loss(
                 "give the weights to your own loss function instead"
             )
         chosen: LossFunction = loss
-    elif loss in LOSSES:
+    elif isinstance(loss, str) and loss in LOSSES:
         weight = None
         if class_weight is not None:
             weights = compute_class_weight(class_weight, classes=classes, y=classes[codes])
+            if not (np.isfinite(weights).all() and (weights >= 0).all() and weights[codes].any()):
+                raise ValueError(f"class_weight must be finite, at least 0 and not all 0: {class_weight!r}")
             # Scaled to average 1 over the rows: only their ratios matter, and lr keeps its meaning.
             weights = weights / weights[codes].mean()
             weight = torch.as_tensor(weights, dtype=torch.float32, device=device)
@@ -169,7 +174,13 @@ def choose_score(
     def score(probabilities: NDArray[np.float64], codes: NDArray[np.int64]) -> float:
         if swapped:
             probabilities, codes = probabilities[:, ::-1], 1 - codes
-        return float(scorer(_FixedPredictions(probabilities, labels), codes, labels[codes]))
+        value = float(scorer(_FixedPredictions(probabilities, labels), codes, labels[codes]))
+        if not math.isfinite(value):
+            raise ValueError(
+                f"scoring={scoring!r} gave {value} on the held-out rows: early stopping needs finite scores, "
+                "use another scorer"
+            )
+        return value
 
     return score
 

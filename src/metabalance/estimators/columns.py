@@ -75,7 +75,14 @@ class BooleanColumn:
     @staticmethod
     def read(series: Any, label: str) -> Values:
         """The column as float64 of 0, 1 and NaN."""
-        values = read_numbers(series, label)
+        words = {"true": True, "false": False}
+        if not (types.is_bool_dtype(series.dtype) or types.is_numeric_dtype(series.dtype)):
+            # One other text in a file makes pandas read true and false as texts too.
+            series = series.map(lambda v: words.get(v.strip().lower(), v) if isinstance(v, str) else v)
+        try:
+            values = read_numbers(series, label)
+        except ValueError as error:
+            raise ValueError(str(error).replace("held numbers", "held only true and false")) from error
         odd = ~(np.isnan(values) | (values == 0.0) | (values == 1.0))
         if odd.any():
             row = int(odd.argmax())

@@ -36,22 +36,23 @@ def encode_labels(y: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
     >>> classes.tolist(), codes.tolist()
     (['no', 'yes'], [0, 1, 0])
     """
-    if isinstance(y, pd.Series | pd.DataFrame):
-        y = y.to_numpy()
-    labels = column_or_1d(y, warn=True)
+    labels = column_or_1d(_as_array(y), warn=True)
     missing = pd.isna(labels)
     if missing.any():
         raise ValueError(
             f"y contains NaN: {int(missing.sum())} of {len(labels)} labels are missing, the first "
             f"in row {int(missing.argmax())}: drop those rows or label them"
         )
+    texts = [isinstance(label, str) for label in labels.tolist()] if labels.dtype == object else []
+    if any(texts) and not all(texts):
+        kinds = ", ".join(sorted({type(label).__name__ for label in labels.tolist()}))
+        raise TypeError(f"the labels mix types ({kinds}): turn them all into strings or numbers")
+    if isinstance(y, list | tuple):
+        labels = column_or_1d(np.asarray(y))
+    if labels.dtype.kind in "mM":
+        raise TypeError(f"the labels have dtype {labels.dtype}: turn them into strings or numbers")
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
         raise ValueError("y contains infinity: labels must be finite")
-    kinds = {type(label).__name__ for label in labels.tolist()} if labels.dtype == object else set()
-    if len(kinds) > 1:
-        raise TypeError(
-            f"the labels mix types ({', '.join(sorted(kinds))}): turn them all into strings or numbers"
-        )
     check_classification_targets(labels)
     classes, codes = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
@@ -61,3 +62,15 @@ def encode_labels(y: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
             else "y is empty: there is nothing to learn from"
         )
     return classes, codes.astype(np.int64)
+
+
+def _as_array(y: Any) -> Any:
+    """The labels as an array in which nothing has been converted yet.
+
+    NumPy turns a list with texts and a missing label, or with texts and numbers, into texts alone.
+    """
+    if isinstance(y, pd.Series | pd.DataFrame | pd.Index | pd.api.extensions.ExtensionArray):
+        return y.to_numpy()
+    if isinstance(y, list | tuple) and not any(isinstance(label, list | tuple | np.ndarray) for label in y):
+        return np.fromiter(y, dtype=object, count=len(y))
+    return y

@@ -4,7 +4,7 @@ import re
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from sklearn.base import clone
-from sklearn.model_selection import StratifiedKFold
 from sklearn.utils import _safe_indexing, check_consistent_length
 
 from metabalance.estimators.base import PATIENCE, ImbalancedClassifier
@@ -24,10 +23,8 @@ from metabalance.evaluation.comparison import Comparison, FoldResult
 from metabalance.evaluation.environment import describe_environment
 from metabalance.evaluation.methods import DEFAULT_METHODS, Method, resolve_method, with_ablations
 from metabalance.evaluation.metrics import recall_per_class, score_predictions
+from metabalance.evaluation.splits import Codes, Split, make_splits
 from metabalance.training import MIN_ROWS_PER_EPOCH, one_thread
-
-Codes = NDArray[np.int64]
-Split = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class _Outcome:
 
     method: str
     result: FoldResult | None
-    failure: str
+    failure: str | None
     warnings: tuple[str, ...]
 
 
@@ -129,7 +126,7 @@ def compare(
     check_seed("random_state", random_state)
     classes, codes = _codes_by_frequency(y)
     labels = [str(label) for label in classes]
-    splits = _make_splits(cv, X, codes, labels, random_state)
+    splits = make_splits(cv, X, codes, labels, random_state)
     chosen = _choose_methods(DEFAULT_METHODS if methods is None else methods)
     shared = {"max_epochs": max_epochs, "scoring": scoring}
     taken = [name for name in (network or {}) if name in (*shared, "random_state")]
@@ -150,7 +147,7 @@ def compare(
     if verbose:
         outcomes = track(outcomes, "comparing", total=len(tasks), console=Console(stderr=True))
     finished: list[_Outcome] = list(outcomes)
-    skipped = {outcome.method: outcome.failure for outcome in finished if outcome.failure}
+    skipped = {outcome.method: outcome.failure for outcome in finished if outcome.failure is not None}
     order = {method.info.name: position for position, method in enumerate(chosen)}
     results = sorted(
         (o.result for o in finished if o.result is not None and o.method not in skipped),
@@ -189,36 +186,6 @@ def _codes_by_frequency(y: Any) -> tuple[NDArray[Any], Codes]:
     return classes[by_frequency], rank[codes]
 
 
-def _make_splits(cv: Any, X: Any, codes: Codes, labels: list[str], random_state: int) -> list[Split]:
-    if is_whole_number(cv):
-        rarest = int(np.bincount(codes).min())
-        if rarest < 2:
-            raise ValueError(
-                f"class {labels[-1]!r} has a single row, which cannot be both trained and tested on: collect "
-                "more, merge or drop the class"
-            )
-        if not 2 <= cv <= rarest:
-            raise ValueError(
-                f"cv={cv}: the number of folds must be at least 2 and at most the {rarest} rows of the "
-                f"rarest class {labels[-1]!r}; use fewer folds, or merge or drop that class"
-            )
-        cv = StratifiedKFold(int(cv), shuffle=True, random_state=random_state)
-    pairs: Iterable[Split]
-    if isinstance(cv, Iterable):
-        pairs = cv
-    else:
-        try:
-            pairs = cv.split(X, codes)
-        except AttributeError as error:
-            raise TypeError(
-                f"cv must be a number of folds, a splitter or (train, test) pairs, got {cv!r}"
-            ) from error
-    splits = [(np.asarray(train), np.asarray(test)) for train, test in pairs]
-    if not splits:
-        raise ValueError("cv has no splits")
-    return splits
-
-
 def _choose_methods(specs: Sequence[Any]) -> tuple[Method, ...]:
     if isinstance(specs, str) or not specs:
         raise ValueError(f"methods must be a list of at least one method, got {specs!r}")
@@ -242,11 +209,11 @@ def _run(
     """Fit and score one method on one split; warnings are collected, since workers would print them raw."""
     with one_thread(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        result, failure = None, ""
+        result, failure = None, None
         try:
             result = _fit_and_score(task, X, codes, classes, shared, random_state)
         except (ValueError, TypeError, FloatingPointError) as error:
-            failure = " ".join(str(error).split())
+            failure = " ".join(str(error).split()) or type(error).__name__
     texts = tuple(dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught))
     return _Outcome(task.method.info.name, result, failure, texts)
 
@@ -298,7 +265,7 @@ def _columns_for_all(classifier: Any, X: Any, classes: NDArray[Any]) -> NDArray[
     proba = np.asarray(classifier.predict_proba(X), dtype=np.float64)
     position = {label: code for code, label in enumerate(classes.tolist())}
     full = np.zeros((len(proba), len(classes)))
-    full[:, [position[label] for label in classifier.classes_.tolist()]] = proba
+    full[:, [position[label] for label in np.asarray(classifier.classes_).tolist()]] = proba
     return full
 
 

@@ -171,8 +171,13 @@ def refuse_written(names: list[str]) -> None:
 
 
 def check_vectorizable(model: nn.Module) -> None:
-    """Raise ValueError for layers whose running statistics would be written under ``vmap``."""
+    """Raise ValueError for layers that ``vmap`` would get wrong or that would write statistics under it."""
     for name, module in model.named_modules():
+        if _is_padded_embedding(module):
+            raise ValueError(
+                f"engine='vectorized' would give the padding row of the Embedding {name!r} a gradient (torch "
+                "masks it in the first meta step only): use engine='loop'"
+            )
         norm = isinstance(module, nn.modules.batchnorm._NormBase)
         if norm and module.training and module.running_mean is not None:
             raise ValueError(
@@ -181,12 +186,18 @@ def check_vectorizable(model: nn.Module) -> None:
             )
 
 
+def _is_padded_embedding(module: nn.Module) -> bool:
+    return isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.padding_idx is not None
+
+
 def prefers_vectorized(model: nn.Module) -> bool:
-    """The rule of ``engine="auto"``: every parameter is owned by one of DENSE_LAYERS; no buffers."""
+    """The rule of ``engine="auto"``: every parameter is owned by one of DENSE_LAYERS; no buffers,
+    and no embedding with a padding row, whose gradient torch gets wrong under ``vmap``.
+    """
     if next(model.buffers(), None) is not None:
         return False
     return all(
-        isinstance(module, DENSE_LAYERS)
+        isinstance(module, DENSE_LAYERS) and not _is_padded_embedding(module)
         for module in model.modules()
         if next(module.parameters(recurse=False), None) is not None
     )

@@ -22,10 +22,23 @@ def loss_at(
     inputs, target = batch
     args: Any = () if isinstance(inputs, dict) else inputs
     kwargs: dict[str, Any] = inputs if isinstance(inputs, dict) else {}
-    state = {**params, **buffers}
-    output = functional_call(model, state, args, kwargs)
+    state = {f"model.{name}": tensor for name, tensor in {**params, **buffers}.items()}
+    loss = functional_call(_LossOf(model, loss_fn), state, (args, kwargs, target))
     # functional_call leaves in `state` the buffers that the module replaced instead of writing in place.
-    return check_scalar(loss_fn(output, target)), {name: state[name] for name in buffers}
+    return check_scalar(loss), {name: state[f"model.{name}"] for name in buffers}
+
+
+class _LossOf(nn.Module):
+    """Model and loss in one call, so that a loss which reads the model's parameters sees the same ones."""
+
+    def __init__(self, model: nn.Module, loss_fn: LossFunction) -> None:
+        super().__init__()
+        self.model = model
+        self.loss_of = (loss_fn,)  # in a tuple: a loss that is a module must not be registered as a part
+
+    def forward(self, args: Any, kwargs: dict[str, Any], target: Any) -> Tensor:
+        output = self.model(*args, **kwargs) if isinstance(args, tuple) else self.model(args, **kwargs)
+        return self.loss_of[0](output, target)
 
 
 def gradients_of(losses: Tensor, params: Tensors, which: str, *, create_graph: bool = False) -> Tensors:

@@ -46,6 +46,13 @@ class PoolReader:
     def check_state(self, state: Mapping[str, Any]) -> None:
         """Raise ValueError if the state is not of a reader of the same pool."""
         check_saved(state, self._identity, also=("generator", "position"))
+        position = state["position"]
+        if isinstance(position, bool) or not isinstance(position, int) or not 0 <= position <= self.pass_size:
+            raise ValueError(
+                f"the state's position is {position!r}, which is no place in a pass of {self.pass_size}"
+            )
+        if not isinstance(state["generator"], Tensor) or state["generator"].dtype != torch.uint8:
+            raise ValueError("the state's generator is damaged: save and load the whole state_dict")
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go to the place of ``state``; raises ValueError, and stays, if it is of another pool."""
@@ -57,7 +64,12 @@ class PoolReader:
     @property
     def _identity(self) -> dict[str, Any]:
         pool = self._pool
-        return {"strategy": pool.strategy, "rows": len(pool.y), "pool_checksum": pool.fingerprint}
+        return {
+            "strategy": pool.strategy,
+            "rows": len(pool.y),
+            "pass_size": pool.passes.size,
+            "pool_checksum": pool.fingerprint,
+        }
 
     def _begin_pass(self) -> None:
         self._generator_at_pass = self._generator.get_state()
@@ -66,12 +78,13 @@ class PoolReader:
 
     def _take(self, count: int) -> Tensor:
         """Return the next row numbers, over as many passes as it takes."""
-        pieces = []
+        taken = torch.empty(count, dtype=torch.int64)  # fails at once where it cannot fit in memory
+        filled = 0
         while True:
-            piece = self._order[self._position : self._position + count]
-            pieces.append(piece)
+            piece = self._order[self._position : self._position + count - filled]
+            taken[filled : filled + len(piece)] = piece
             self._position += len(piece)
-            count -= len(piece)
-            if count == 0:
-                return torch.cat(pieces)
+            filled += len(piece)
+            if filled == count:
+                return taken
             self._begin_pass()

@@ -160,9 +160,15 @@ def _fit_resample(
     sampler: SamplerLike, X: NDArray[Any], labels: NDArray[np.int64], strategy: Strategy
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     if strategy.kind == "custom":
-        X_new, y_new = sampler.fit_resample(X, labels)
-        check_same_length(np.asarray(X_new), np.asarray(y_new))
-        return np.asarray(X_new), np.asarray(y_new)
+        # Copies, since a sampler of the user's may write to what it is given.
+        X_new, y_new = map(np.asarray, sampler.fit_resample(X.copy(), labels.copy()))
+        check_same_length(X_new, y_new)
+        if X_new.shape[1:] != X.shape[1:]:
+            raise ValueError(
+                f"{strategy.name} turned rows of shape {X.shape[1:]} into rows of shape {X_new.shape[1:]}: a "
+                "sampler may not change the columns"
+            )
+        return X_new, y_new
     try:
         with warnings.catch_warnings():
             # k-means warns of repeated rows, whose centres repeat too: no harm, and nothing to act on.

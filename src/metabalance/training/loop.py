@@ -66,6 +66,7 @@ class TrainingLoop(NeuralNet):
     def train(self) -> "TrainingLoop":
         """Run the epochs; returns self."""
         self.interrupted_ = False
+        self.callbacks_: list[tuple[str, Any]] = []
         self.budget_ = EpochBudget(self.n_rows, self.rule.rows_per_update)
         try:
             self.fit(X=None, y=None)

@@ -41,6 +41,11 @@ def predict_probabilities(
             for chunk in torch.split(x, rows_per_chunk(x))
         ]
     probabilities: NDArray[np.float64] = torch.cat(chunks).cpu().numpy()
+    if not np.isfinite(probabilities).all():
+        raise FloatingPointError(
+            "the network's outputs are NaN or infinite: training has diverged, lower lr (and inner_lr), or "
+            "the module itself makes such values"
+        )
     return probabilities
 
 

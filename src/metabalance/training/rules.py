@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from metabalance.meta import MetaGradient
+from metabalance.meta.checks import check_scalar
 from metabalance.nn import LossFunction
 from metabalance.sampling import BatchStream, MetaBatchStream
 
@@ -51,7 +52,7 @@ class ERM(UpdateRule):
     def backward(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         """Back-propagate the loss of one batch."""
         x, y = batch
-        loss = self.loss_fn(self.module(x), y)
+        loss = check_scalar(self.loss_fn(self.module(x), y))
         if not torch.isfinite(loss):
             raise FloatingPointError(
                 f"the loss of a batch is {loss.item()}: lower lr, or look for huge features"
