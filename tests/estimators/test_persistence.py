@@ -119,11 +119,17 @@ def edit(folder, **changes) -> None:
         (lambda f: edit(f, encoder=...), "damaged: KeyError"),
         (lambda f: edit(f, classes=3), "damaged"),
         (lambda f: edit(f, estimator="MetaBalanceClassifier"), "is a MetaBalanceClassifier, not a Neural"),
-        (lambda f: edit(f, input_shape=[7]), "do not fit the network"),
+        (lambda f: edit(f, input_shape=[7]), "encoder gives 6 values a row"),
+        (lambda f: edit(f, classes={"dtype": "<i8", "values": [0]}), r"its classes are \[0\]"),
+        (lambda f: edit(f, classes={"dtype": "<i8", "values": [0, 0]}), r"its classes are \[0, 0\]"),
+        (lambda f: edit(f, classes={"dtype": "<i8", "values": [0, 1, 2]}), "do not fit the network"),
+        (lambda f: edit(f, adapted=True), "adapted parameters it was saved with"),
+        (lambda f: edit(f, encoder="text"), "damaged"),
+        (lambda f: (f / "model.json").write_text("[" * 100_000), "damaged: not valid JSON"),
         (lambda f: (f / "weights.safetensors").write_bytes(b"123"), "missing or damaged"),
         (lambda f: (f / "weights.safetensors").unlink(), "missing or damaged"),
     ],
-    ids=range(9),
+    ids=range(15),
 )
 def test_damaged_files(saved, damage, message) -> None:
     damage(saved)

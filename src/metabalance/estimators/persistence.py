@@ -22,6 +22,8 @@ DESCRIPTION_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
 MODULE_PREFIX = "module."
 ADAPTED_PREFIX = "adapted."
+# What reading a description raises where somebody has changed it by hand.
+DAMAGE = (KeyError, TypeError, AttributeError, IndexError, ValueError)
 
 
 def save_model(estimator: Any, path: str | os.PathLike[str]) -> None:
@@ -39,6 +41,7 @@ def save_model(estimator: Any, path: str | os.PathLike[str]) -> None:
         "parameters": parameters,
         "parameters_not_saved": not_saved,
         "own_module": None if estimator.module is None else type(estimator.module_).__qualname__,
+        "adapted": estimator.adapted_parameters_ is not None,
         "classes": {"dtype": estimator.classes_.dtype.str, "values": estimator.classes_.tolist()},
         "encoder": estimator.encoder_.to_state(),
         "input_shape": list(estimator.input_shape_),
@@ -78,10 +81,18 @@ def load_model(
         encoder = encoder_from_state(description["encoder"])
         input_shape = tuple(description["input_shape"])
         fitted = {name: description[name] for name in ("history", "rows_drawn", "interrupted")}
-    except (KeyError, TypeError, AttributeError) as error:
+        has_adapted = bool(description["adapted"])
+    except DAMAGE as error:
         raise ValueError(
             f"{str(folder / DESCRIPTION_FILE)!r} is damaged: {error!r} is missing or malformed"
         ) from error
+    if len(classes) < 2 or len(np.unique(classes)) < len(classes):
+        raise ValueError(f"{str(folder / DESCRIPTION_FILE)!r} is damaged: its classes are {classes.tolist()}")
+    if int(np.prod(input_shape)) != encoder.n_outputs_:
+        raise ValueError(
+            f"{str(folder / DESCRIPTION_FILE)!r} is damaged: its encoder gives {encoder.n_outputs_} values a "
+            f"row for an input of shape {input_shape}"
+        )
     if (module is None) != (own_module is None):
         raise ValueError(
             f"the model in {str(folder)!r} has a network of its own, {own_module}: pass load(path, "
@@ -107,7 +118,15 @@ def load_model(
         raise ValueError(
             f"the weights in {str(folder)!r} do not fit the network that {DESCRIPTION_FILE} describes"
         ) from error
-    estimator.adapted_parameters_ = _with_prefix(weights, ADAPTED_PREFIX) or None
+    adapted = _with_prefix(weights, ADAPTED_PREFIX)
+    wanted = {n for n, p in estimator.module_.named_parameters() if p.requires_grad}
+    if has_adapted != bool(adapted) or (adapted and set(adapted) != wanted):
+        raise ValueError(
+            f"the weights in {str(folder)!r} do not hold the adapted parameters it was saved with"
+        )
+    if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
+        raise ValueError(f"the weights in {str(folder)!r} hold NaN or infinity: the file is damaged")
+    estimator.adapted_parameters_ = adapted or None
     estimator.set_fitted_input(encoder, classes, input_shape, resolved)
     for name, value in fitted.items():
         setattr(estimator, name + "_", value)
@@ -137,7 +156,7 @@ def _read_description(folder: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"there is no saved model in {str(folder)!r}: {DESCRIPTION_FILE} is missing")
     try:
         description = json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{str(file)!r} is damaged: not valid JSON ({error})") from error
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise ValueError(f"{str(file)!r} does not describe a metabalance model")
