@@ -1,0 +1,112 @@
+"""How a fit comes to its end: the best epoch, patience, being broken off, divergence, errors of callbacks."""
+
+import threading
+
+import numpy as np
+import pytest
+from skorch.callbacks import Callback
+
+from metabalance import MetaBalanceClassifier, NeuralClassifier
+from tests.estimators.conftest import QUICK
+
+BOTH = pytest.mark.parametrize("estimator", [NeuralClassifier, MetaBalanceClassifier])
+
+
+@BOTH
+def test_best_epoch_is_restored(estimator, binary) -> None:
+    X, y = binary
+    options = {**QUICK, "lr": 0.05, "lr_schedule": "constant", "max_epochs": 15, "early_stopping": 15}
+    net = estimator(**options).fit(X, y)
+    scores = [epoch["valid_score"] for epoch in net.history_]
+    best = int(np.argmax(scores)) + 1
+    assert best < 15, "the test needs a fit that over-fits"
+    stopped = estimator(**{**options, "max_epochs": best}).fit(X, y)
+    np.testing.assert_array_equal(net.predict_proba(X), stopped.predict_proba(X))
+
+
+@BOTH
+def test_patience_stops_the_fit(estimator, binary) -> None:
+    X, y = binary
+    net = estimator(**{**QUICK, "max_epochs": 60, "early_stopping": 2, "lr": 0.05}).fit(X, y)
+    scores = [epoch["valid_score"] for epoch in net.history_]
+    assert len(scores) == int(np.argmax(scores)) + 1 + 2 < 60
+
+
+@BOTH
+def test_verbose_shows_a_bar_with_time_left(estimator, binary, capsys) -> None:
+    X, y = binary
+    estimator(**QUICK, verbose=1).fit(X, y)
+    shown = capsys.readouterr()
+    assert "epoch 2" in shown.err
+    assert "score" in shown.err
+    assert shown.out == ""
+
+
+def test_breaking_off_keeps_the_best_so_far(binary) -> None:
+    class BreakOffInEpochThree(Callback):
+        def on_batch_end(self, net, **kwargs):
+            if len(net.history) == 3:
+                raise KeyboardInterrupt
+
+    X, y = binary
+    options = {**QUICK, "lr_schedule": "constant", "max_epochs": 9}
+    with pytest.warns(UserWarning, match="broken off after 3 epochs; the best parameters so far are kept"):
+        net = NeuralClassifier(callbacks=[("stop", BreakOffInEpochThree())], **options).fit(X, y)
+    assert net.interrupted_
+    whole = NeuralClassifier(**{**options, "max_epochs": 2}).fit(X, y)
+    assert not whole.interrupted_
+    np.testing.assert_array_equal(net.predict_proba(X), whole.predict_proba(X))
+
+
+@BOTH
+def test_breaking_off_while_scoring_is_noticed(estimator, binary) -> None:
+    X, y = binary
+    calls = []
+
+    def scorer(net, X, y):
+        calls.append(net)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return float(len(calls))
+
+    options = {**QUICK, "lr_schedule": "constant", "max_epochs": 9}
+    with pytest.warns(UserWarning, match="broken off after"):
+        net = estimator(scoring=scorer, **options).fit(X, y)
+    assert net.interrupted_
+    whole = estimator(**{**options, "max_epochs": 2, "early_stopping": False})
+    assert not whole.fit(X, y).interrupted_
+
+
+@BOTH
+def test_the_progress_bar_ends_with_an_error(estimator, binary) -> None:
+    class Fail(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            raise RuntimeError("from a callback")
+
+    X, y = binary
+    with pytest.raises(RuntimeError, match="from a callback"):
+        estimator(callbacks=[Fail()], verbose=1, **QUICK).fit(X, y)
+    refreshing = [thread for thread in threading.enumerate() if "Refresh" in type(thread).__name__]
+    for thread in refreshing:
+        thread.join(timeout=10)
+    assert not any(thread.is_alive() for thread in refreshing)
+
+
+@BOTH
+def test_a_network_that_diverged_is_not_taken_for_fitted(estimator, binary) -> None:
+    options = {**QUICK, "max_epochs": 1, "lr": 1e20, "early_stopping": False}
+    with pytest.raises(FloatingPointError, match=r"lower|diverged|inner_lr"):
+        estimator(**options).fit(*binary)
+
+
+@BOTH
+def test_scores_must_be_finite(estimator, binary) -> None:
+    with pytest.raises(ValueError, match="gave nan on the held-out rows"):
+        estimator(scoring=lambda net, X, y: float("nan"), **QUICK).fit(*binary)
+
+
+@BOTH
+def test_callbacks_that_are_none_are_not_masked(estimator, binary) -> None:
+    with pytest.raises(Exception) as caught:
+        estimator(callbacks=["x"], **QUICK).fit(*binary)
+    assert "callbacks_" not in str(caught.value)
