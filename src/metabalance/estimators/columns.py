@@ -79,10 +79,7 @@ class BooleanColumn:
         if not (types.is_bool_dtype(series.dtype) or types.is_numeric_dtype(series.dtype)):
             # One other text in a file makes pandas read true and false as texts too.
             series = series.map(lambda v: words.get(v.strip().lower(), v) if isinstance(v, str) else v)
-        try:
-            values = read_numbers(series, label)
-        except ValueError as error:
-            raise ValueError(str(error).replace("held numbers", "held only true and false")) from error
+        values = read_numbers(series, label, held="only true and false")
         odd = ~(np.isnan(values) | (values == 0.0) | (values == 1.0))
         if odd.any():
             row = int(odd.argmax())
@@ -220,7 +217,7 @@ def check_supported(series: Any, label: str) -> None:
         )
 
 
-def read_numbers(series: Any, label: str) -> Values:
+def read_numbers(series: Any, label: str, held: str = "numbers") -> Values:
     """A column as float64 with NaN for missing; text in it is refused with the first such value."""
     check_supported(series, label)
     dtype = series.dtype
@@ -239,7 +236,7 @@ def read_numbers(series: Any, label: str) -> Values:
             numbers[row] = np.inf
         except (TypeError, ValueError) as error:
             raise ValueError(
-                f"{label} held numbers in fit, but now holds {value!r} (row {row}): correct the value, "
+                f"{label} held {held} in fit, but now holds {value!r} (row {row}): correct the value, "
                 "or fit again"
             ) from error
     return numbers
