@@ -136,5 +136,5 @@ def test_a_buffer_that_changes_its_shape_is_an_error_and_nothing_is_stored():
         "num_batches_tracked",
     ]
     with pytest.raises(ValueError, match=r"'running_var' changed its shape from \(2,\) to \(3,\)"):
-        store_buffers(model, changed)
+        store_buffers(dict(model.named_buffers()), changed)
     assert torch.equal(model.running_mean, torch.zeros(2))

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
 from metabalance.meta import MetaGradient
-from metabalance.meta.checks import check_gradients
+from metabalance.meta.algorithm import OuterGradient
+from metabalance.meta.checks import check_gradients_finite
 
 X, Y = torch.ones(3, 5, 4), torch.zeros(3, 5, 2)
 
@@ -24,7 +25,11 @@ X, Y = torch.ones(3, 5, 4), torch.zeros(3, 5, 2)
         ({"beta": float("nan")}, ValueError, "beta must be finite and at least 0, got nan"),
         ({"order": "second"}, ValueError, "order must be one of 'exact', 'first', got 'second'"),
         ({"reduction": None}, ValueError, "reduction must be one of 'mean', 'sum', got None"),
-        ({"engine": "vmap"}, ValueError, "engine must be one of 'auto', 'loop', 'vectorized', got 'vmap'"),
+        (
+            {"engine": "vmap"},
+            ValueError,
+            "engine must be one of 'auto', 'loop', 'vectorized', 'compiled', got 'vmap'",
+        ),
         ({"buffers": "none"}, ValueError, "buffers must be one of 'both', .*'frozen', got 'none'"),
     ],
 )
@@ -140,4 +145,6 @@ def test_sparse_gradients_are_refused():
 
 
 def test_a_norm_that_overflows_is_not_an_error():
-    check_gradients({"weight": torch.full((4,), 3e38)})
+    gradients, losses = {"weight": torch.full((4,), 3e38)}, torch.ones(2)
+    assert not OuterGradient(gradients, losses, losses, {}).is_finite()
+    check_gradients_finite(gradients)

@@ -1,14 +1,13 @@
 """The engines agree with each other, and each keeps what it promises."""
 
-import warnings
-
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, mse_loss
+from torch.nn.functional import cross_entropy
 
 from metabalance.meta import MetaGradient
-from metabalance.meta.engines import Algorithm, loop, prefers_vectorized, vectorized
+from metabalance.meta.algorithm import Algorithm
+from metabalance.meta.engines import loop, vectorized
 
 
 def _algorithm(model, loss_fn, **kwargs) -> Algorithm:
@@ -107,65 +106,6 @@ def test_dropout_draws_fresh_masks_in_every_pass_and_meta_step(engine):
             30,
         )
     assert torch.cat([outer.support_losses, outer.query_losses]).unique().numel() == 60
-
-
-class OwnParameter(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(1))
-
-
-@pytest.mark.parametrize(
-    ("model", "expected"),
-    [
-        (nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Dropout(), nn.LayerNorm(2), nn.PReLU()), True),
-        (nn.Sequential(nn.Embedding(3, 2), nn.Flatten(), nn.RMSNorm(2), nn.GroupNorm(1, 2)), True),
-        (nn.Bilinear(2, 2, 1), True),
-        (nn.Sequential(nn.Conv1d(1, 1, 1), nn.Linear(2, 2)), False),
-        (nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2, affine=False)), False),
-        (nn.MultiheadAttention(2, 1), False),
-        (nn.LSTM(2, 2), False),
-        (OwnParameter(), False),
-        (nn.utils.parametrizations.weight_norm(nn.Linear(2, 2)), False),
-    ],
-)
-def test_the_rule_of_the_auto_engine(model, expected):
-    assert prefers_vectorized(model) is expected
-
-
-class Branching(nn.Linear):
-    """A forward that depends on values, which vmap refuses."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        output = super().forward(x)
-        return 2 * output if output.sum() > 0 else output
-
-
-def test_auto_falls_back_to_the_loop_and_warns_once():
-    x, y = torch.randn(3, 5, 4), torch.randn(3, 5, 2)
-    model = Branching(4, 2)
-    meta = MetaGradient(model, mse_loss, inner_lr=0.1)
-    with pytest.warns(
-        UserWarning, match="Branching cannot run under .*data-dependent control flow"
-    ) as caught:
-        meta.backward((x, y), (x, y))
-    assert len(caught) == 1
-    assert caught[0].filename == __file__
-    first = model.weight.grad.clone()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        meta.backward((x, y), (x, y))
-    torch.testing.assert_close(model.weight.grad, 2 * first)
-    model.zero_grad()
-    MetaGradient(model, mse_loss, inner_lr=0.1, engine="loop").backward((x, y), (x, y))
-    torch.testing.assert_close(model.weight.grad, first)
-
-
-def test_vectorized_says_what_to_do_where_vmap_cannot():
-    x, y = torch.randn(3, 5, 4), torch.randn(3, 5, 2)
-    with pytest.raises(RuntimeError, match="data-dependent") as caught:
-        MetaGradient(Branching(4, 2), mse_loss, inner_lr=0.1, engine="vectorized").backward((x, y), (x, y))
-    assert any("engine='loop' takes any model" in note for note in caught.value.__notes__)
 
 
 def test_a_padding_row_has_no_gradient_and_is_not_vectorized() -> None:

@@ -303,6 +303,15 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
         if encoder.feature_names_in_ is not None:
             self.feature_names_in_ = np.asarray(encoder.feature_names_in_, dtype=object)
 
+    @property
+    def _patience(self) -> int:
+        """Epochs without a better score after which training stops; only where `early_stopping` is set."""
+        return PATIENCE if self.early_stopping is True else int(self.early_stopping)
+
+    def _sure_epochs(self) -> int:
+        """Epochs that run whatever the scores are."""
+        return min(self.max_epochs, self._patience + 1) if self.early_stopping else self.max_epochs
+
     def _make_loop(
         self, module: nn.Module, rule: UpdateRule, n_rows: int, scores: EpochScores, device: torch.device
     ) -> TrainingLoop:
@@ -317,8 +326,7 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
             callbacks.append(("progress", EpochProgress()))
         callbacks.extend(self.callbacks or [])
         if self.early_stopping:
-            patience = PATIENCE if self.early_stopping is True else self.early_stopping
-            stop = EarlyStopping("valid_score", patience, 0.0, lower_is_better=False, load_best=True)
+            stop = EarlyStopping("valid_score", self._patience, 0.0, lower_is_better=False, load_best=True)
             callbacks.append(("early_stopping", stop))
         return TrainingLoop(
             module,

@@ -8,10 +8,10 @@ from torch import nn
 
 from metabalance.estimators.base import ImbalancedClassifier
 from metabalance.estimators.parameters import check_choice, check_number, check_positive_int
-from metabalance.meta import MetaGradient, adapt
+from metabalance.meta import ENGINES, MetaGradient, adapt
 from metabalance.nn import LossFunction
 from metabalance.sampling import MetaBatchStream
-from metabalance.training import MetaBalance, Part, UpdateRule, rows_per_chunk
+from metabalance.training import EpochBudget, MetaBalance, Part, UpdateRule, rows_per_chunk
 
 
 class MetaBalanceClassifier(ImbalancedClassifier):
@@ -42,8 +42,10 @@ class MetaBalanceClassifier(ImbalancedClassifier):
         Rows in each support and each query batch.
     order : {"exact", "first"}, default="exact"
         Whether the outer gradient includes the second-order term.
-    engine : {"auto", "loop", "vectorized"}, default="auto"
-        How the meta steps are evaluated; see `MetaGradient`.
+    engine : {"auto", "loop", "vectorized", "compiled"}, default="auto"
+        How the meta steps are evaluated; see `MetaGradient`. "auto" compiles the update of a dense network
+        where the epochs that are sure to run (``max_epochs``, or one more than the patience of early
+        stopping) pay for the seconds of compiling.
     predict_with : {"meta", "adapted"}, default="meta"
         Predict with the learned parameters θ, as the paper evaluates, or with θ', one inner step on the
         natural training data away, which is what the outer loss optimises. Early stopping scores the same
@@ -150,7 +152,7 @@ early_stopping, validation_fraction, scoring, callbacks, device, random_state, v
         for name in ("meta_steps", "support_batch_size", "query_batch_size"):
             check_positive_int(name, getattr(self, name))
         check_choice("order", self.order, ("exact", "first"))
-        check_choice("engine", self.engine, ("auto", "loop", "vectorized"))
+        check_choice("engine", self.engine, ENGINES)
         check_choice("predict_with", self.predict_with, ("meta", "adapted"))
 
     def _make_rule(
@@ -174,6 +176,7 @@ early_stopping, validation_fraction, scoring, callbacks, device, random_state, v
             beta=self.beta,
             order=self.order,
             engine=self.engine,
+            updates=EpochBudget(len(train), stream.rows_per_draw).updates(self._sure_epochs()),
         )
         return MetaBalance(meta, stream)
 

@@ -1,6 +1,7 @@
 """Algorithm 1 of MetaBalance: the exact outer gradient, and the adapted parameters. Imports torch only."""
 
 from metabalance.meta.adapt import adapt, evaluation_mode
+from metabalance.meta.dispatch import ENGINES
 from metabalance.meta.gradient import MetaGradient, MetaLosses
 
-__all__ = ["MetaGradient", "MetaLosses", "adapt", "evaluation_mode"]
+__all__ = ["ENGINES", "MetaGradient", "MetaLosses", "adapt", "evaluation_mode"]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from metabalance.meta import checks
 from metabalance.meta.checks import Batch, LossFunction
-from metabalance.meta.functional import Tensors, copied, gradients_of, loss_at, part_of, weighted_sum
+from metabalance.meta.functional import LossOf, Tensors, copied, gradients_of, loss_at, part_of, weighted_sum
 
 
 def adapt(
@@ -73,18 +73,20 @@ def adapt(
     rows = checks.count_rows(data)
     params = checks.trainable_parameters(model)
     leaf = {name: p.detach().requires_grad_() for name, p in params.items()}
+    loss_of = LossOf(model, loss_fn)
     gradient: Tensors = {}
     losses = []
     with evaluation_mode(model):
         for start in range(0, rows, chunk_size):
             chunk = part_of(data, slice(start, start + chunk_size))
-            loss, _ = loss_at(model, loss_fn, leaf, copied(dict(model.named_buffers())), chunk)
+            loss, _ = loss_at(loss_of, leaf, copied(dict(model.named_buffers())), chunk)
             weight = min(chunk_size, rows - start) / rows
-            gradient = weighted_sum([(1.0, gradient), (weight, gradients_of(loss, leaf, "data"))])
+            gradient = weighted_sum([(None, gradient), (weight, gradients_of(loss, leaf, "data"))])
             losses.append(loss.detach())
     checks.check_losses_finite({"data": torch.stack(losses)}, f"chunk (of {chunk_size} rows)")
-    checks.check_gradients(gradient)
-    return weighted_sum([(1.0, copied(params)), (-step, gradient)])
+    checks.check_dense(gradient)
+    checks.check_gradients_finite(gradient)
+    return weighted_sum([(None, copied(params)), (-step, gradient)])
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ In training mode a BatchNorm layer normalises by its batch whatever the policy; 
 the two passes may move its running statistics.
 """
 
-from torch import Tensor, nn, no_grad
+from torch import Tensor, no_grad
 
 BUFFER_POLICIES: dict[str, frozenset[str]] = {
     "both": frozenset({"support", "query"}),
@@ -25,9 +25,8 @@ def unlike(buffers: dict[str, Tensor], others: dict[str, Tensor]) -> list[str]:
     return names
 
 
-def store_buffers(model: nn.Module, buffers: dict[str, Tensor]) -> None:
-    """Copy ``buffers`` into the model's own; those that did not change are not written to."""
-    own = dict(model.named_buffers())
+def store_buffers(own: dict[str, Tensor], buffers: dict[str, Tensor]) -> None:
+    """Copy ``buffers`` into a model's own; those that did not change are not written to."""
     changed = unlike(own, buffers)
     for name in changed:
         if own[name].shape != buffers[name].shape:

@@ -40,6 +40,16 @@ def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
 
 
+def check_updates(updates: object) -> None:
+    """Raise unless ``updates`` is None or a whole number of at least 1."""
+    if updates is None:
+        return
+    if isinstance(updates, bool) or not isinstance(updates, int):
+        raise TypeError(f"updates must be a whole number or None, got {updates!r}")
+    if updates < 1:
+        raise ValueError(f"updates must be at least 1, got {updates!r}")
+
+
 def trainable_parameters(model: nn.Module) -> dict[str, Tensor]:
     """The parameters that require a gradient, by name; a shared one occurs once."""
     params: dict[str, Tensor] = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -136,16 +146,17 @@ def check_losses_finite(losses: dict[str, Tensor], unit: str) -> None:
     )
 
 
-def check_gradients(gradients: dict[str, Tensor]) -> None:
-    """Raise FloatingPointError naming the parameters whose gradient is not finite; refuse sparse ones."""
+def check_dense(gradients: dict[str, Tensor]) -> None:
+    """Refuse sparse gradients, which cannot be added up with the others."""
     sparse = [name for name, gradient in gradients.items() if gradient.is_sparse]
     if sparse:
         raise ValueError(
             f"the gradient of {', '.join(sparse)} is sparse: use nn.Embedding(..., sparse=False)"
         )
-    # The norm is one number for all of them, read once; it may overflow where no entry does.
-    if not gradients or bool(torch.isfinite(nn.utils.get_total_norm(gradients.values()))):
-        return
+
+
+def check_gradients_finite(gradients: dict[str, Tensor]) -> None:
+    """Raise FloatingPointError naming the parameters whose gradient is not finite."""
     names = [name for name, gradient in gradients.items() if not bool(torch.isfinite(gradient).all())]
     if names:
         raise FloatingPointError(

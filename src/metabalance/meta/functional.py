@@ -10,35 +10,38 @@ from metabalance.meta.checks import Batch, LossFunction, check_scalar
 
 Tensors: TypeAlias = dict[str, Tensor]
 Pair: TypeAlias = tuple[Batch, Batch]
+Term: TypeAlias = tuple[float | Tensor | None, Tensors]
+"""Weight and tensors of one term of a sum; None weighs 1."""
 
 
-def loss_at(
-    model: nn.Module, loss_fn: LossFunction, params: Tensors, buffers: Tensors, batch: Pair
-) -> tuple[Tensor, Tensors]:
-    """The loss of one batch at ``params``, and the buffers after it; ``buffers`` may be written to.
+class LossOf(nn.Module):
+    """Model and loss in one module, so that a loss which reads the model's parameters sees the same ones.
 
     Inputs that are a tuple are the model's positional arguments, a dict its keyword arguments.
     """
-    inputs, target = batch
-    args: Any = () if isinstance(inputs, dict) else inputs
-    kwargs: dict[str, Any] = inputs if isinstance(inputs, dict) else {}
-    state = {f"model.{name}": tensor for name, tensor in {**params, **buffers}.items()}
-    loss = functional_call(_LossOf(model, loss_fn), state, (args, kwargs, target))
-    # functional_call leaves in `state` the buffers that the module replaced instead of writing in place.
-    return check_scalar(loss), {name: state[f"model.{name}"] for name in buffers}
-
-
-class _LossOf(nn.Module):
-    """Model and loss in one call, so that a loss which reads the model's parameters sees the same ones."""
 
     def __init__(self, model: nn.Module, loss_fn: LossFunction) -> None:
         super().__init__()
         self.model = model
         self.loss_of = (loss_fn,)  # in a tuple: a loss that is a module must not be registered as a part
 
-    def forward(self, args: Any, kwargs: dict[str, Any], target: Any) -> Tensor:
-        output = self.model(*args, **kwargs) if isinstance(args, tuple) else self.model(args, **kwargs)
-        return self.loss_of[0](output, target)
+    def forward(self, inputs: Batch, target: Batch) -> Tensor:
+        """Return the loss of one batch, a scalar."""
+        if isinstance(inputs, tuple):
+            output = self.model(*inputs)
+        elif isinstance(inputs, dict):
+            output = self.model(**inputs)
+        else:
+            output = self.model(inputs)
+        return check_scalar(self.loss_of[0](output, target))
+
+
+def loss_at(loss_of: LossOf, params: Tensors, buffers: Tensors, batch: Pair) -> tuple[Tensor, Tensors]:
+    """The loss of one batch at ``params``, and the buffers after it; ``buffers`` may be written to."""
+    state = {f"model.{name}": tensor for name, tensor in {**params, **buffers}.items()}
+    loss: Tensor = functional_call(loss_of, state, batch)
+    # functional_call leaves in `state` the buffers that the module replaced instead of writing in place.
+    return loss, {name: state[f"model.{name}"] for name in buffers}
 
 
 def gradients_of(losses: Tensor, params: Tensors, which: str, *, create_graph: bool = False) -> Tensors:
@@ -71,12 +74,12 @@ def hessian_product(gradients: Tensors, params: Tensors, vector: Tensors) -> Ten
     return {name: product for name, product in zip(params, products, strict=True) if product is not None}
 
 
-def weighted_sum(terms: list[tuple[float, Tensors]]) -> Tensors:
+def weighted_sum(terms: list[Term]) -> Tensors:
     """Σ weight · tensor by name, out of place: what autograd returns may be an expanded view."""
     total: Tensors = {}
     for weight, tensors in terms:
         for name, tensor in tensors.items():
-            part = tensor if weight == 1 else weight * tensor
+            part = tensor if weight is None else weight * tensor
             total[name] = total[name] + part if name in total else part
     return total
 
@@ -98,3 +101,8 @@ def part_of(batch: Any, index: int | slice) -> Any:
     if isinstance(batch, dict):
         return {key: part_of(part, index) for key, part in batch.items()}
     return tuple(part_of(part, index) for part in batch)
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, for messages of our own."""
+    return str(error).strip().split("\n")[0]

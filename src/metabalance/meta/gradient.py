@@ -1,18 +1,18 @@
 """MetaGradient: fills ``.grad`` with the outer gradient of Algorithm 1, like ``loss.backward()``."""
 
-import warnings
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from metabalance.meta import checks, engines
+from metabalance.meta import checks
+from metabalance.meta.algorithm import Algorithm
 from metabalance.meta.buffers import BUFFER_POLICIES, store_buffers
 from metabalance.meta.checks import Batch, LossFunction
+from metabalance.meta.dispatch import ENGINES, Dispatcher
 
 ORDERS = ("exact", "first")
 REDUCTIONS = ("mean", "sum")
-ENGINES = ("auto", "loop", "vectorized")
 
 
 class MetaLosses(NamedTuple):
@@ -63,12 +63,18 @@ class MetaGradient:
         "first" leaves the Hessian out: ∇L_Z(θ') + beta·∇L_X(θ), without a second-order graph.
     reduction : {"mean", "sum"}, default="mean"
         How the meta steps are reduced, in the gradient and in the losses returned.
-    engine : {"auto", "loop", "vectorized"}, default="auto"
+    engine : {"auto", "loop", "vectorized", "compiled"}, default="auto"
         "loop" keeps the graph of one meta step at a time. "vectorized" runs all S at once under
-        :func:`torch.func.vmap`: many times faster for small dense nets, slower for convolutions. "auto" takes
-        "vectorized" if every parameter is owned by Linear, Bilinear, Embedding, LayerNorm, GroupNorm, RMSNorm
-        or PReLU and the model has no buffers, and "loop" otherwise; if such a model's own forward cannot be
-        vectorized, it warns once and loops from then on.
+        :func:`torch.func.vmap`: many times faster for small dense nets, slower for convolutions. "compiled"
+        is "vectorized" as one function of :func:`torch.compile`: again several times faster, after some
+        seconds of compiling, once for each structure of network and batches in a process; where that does not
+        work, it warns once and uses "vectorized". "auto" takes "loop" unless every parameter is owned by
+        Linear, Bilinear, Embedding, LayerNorm, GroupNorm, RMSNorm or PReLU and the model has no buffers; for
+        such a model it takes "compiled" if ``updates`` is given and compiling pays for that many
+        (:func:`metabalance.meta.choice.pays_to_compile`), and "vectorized" otherwise; if its own forward
+        cannot be vectorized, it warns once and loops from then on.
+    updates : int, optional
+        How many times `backward` will be called, as far as that is known; only "auto" asks for it.
     buffers : {"both", "support", "query", "frozen"}, default="both"
         Which passes move running statistics and other buffers, one meta step after the other, support before
         query. In training mode BatchNorm normalises by the batch under every policy.
@@ -110,23 +116,25 @@ class MetaGradient:
         order: str = "exact",
         reduction: str = "mean",
         engine: str = "auto",
+        updates: int | None = None,
         buffers: str = "both",
     ) -> None:
         checks.check_model_and_loss(model, loss_fn)
         checks.check_choice("order", order, ORDERS)
         checks.check_choice("reduction", reduction, REDUCTIONS)
         checks.check_choice("engine", engine, ENGINES)
+        checks.check_updates(updates)
         checks.check_choice("buffers", buffers, BUFFER_POLICIES)
-        self._algorithm = engines.Algorithm(
+        self._algorithm = Algorithm(
             model=model,
             loss_fn=loss_fn,
             inner_lr=checks.check_nonnegative("inner_lr", inner_lr),
             beta=checks.check_nonnegative("beta", beta),
             order=order,
             buffers=buffers,
+            reduction=reduction,
         )
-        self._reduction = reduction
-        self._engine = engine
+        self._evaluate = Dispatcher(engine, updates)
 
     def backward(self, support: tuple[Batch, Batch], query: tuple[Batch, Batch]) -> MetaLosses:
         """Accumulate the outer gradient into ``.grad``, as ``loss.backward()`` would; parameters do not move.
@@ -152,58 +160,28 @@ class MetaGradient:
             If a loss or the gradient is not finite; the message names the meta step or the parameters.
         TypeError, ValueError
             If shapes disagree, the model has no trainable parameter, the loss is not a scalar or depends on
-            none, or ``engine="vectorized"`` meets a module that writes to its buffers.
+            none, or a vectorized engine meets a module that writes to its buffers.
         """
         model = self._algorithm.model
         meta_steps = checks.count_meta_steps(support, query)
         params = checks.trainable_parameters(model)
-        outer = self._outer_gradient(params, support, query, meta_steps)
-        checks.check_losses_finite(
-            {"support": outer.support_losses, "query": outer.query_losses}, "meta step"
+        buffers = dict(model.named_buffers())
+        outer = self._evaluate(
+            self._algorithm, params, buffers, (support[0], support[1]), (query[0], query[1]), meta_steps
         )
-        divisor = meta_steps if self._reduction == "mean" else 1
-        gradients = {name: gradient / divisor for name, gradient in outer.gradients.items()}
-        checks.check_gradients(gradients)
-        support_loss, query_loss = outer.support_losses.sum() / divisor, outer.query_losses.sum() / divisor
+        checks.check_dense(outer.gradients)
+        if not bool(outer.is_finite()):
+            checks.check_losses_finite(
+                {"support": outer.support_losses, "query": outer.query_losses}, "meta step"
+            )
+            checks.check_gradients_finite(outer.gradients)
+        store_buffers(buffers, outer.buffers)
+        accumulate(params, outer.gradients)
 
-        store_buffers(model, outer.buffers)
-        accumulate(params, gradients)
+        support_loss, query_loss = outer.support_losses.sum(), outer.query_losses.sum()
+        if self._algorithm.reduction == "mean":
+            support_loss, query_loss = support_loss / meta_steps, query_loss / meta_steps
         return MetaLosses(query_loss + self._algorithm.beta * support_loss, support_loss, query_loss)
-
-    def _outer_gradient(
-        self,
-        params: dict[str, Tensor],
-        support: tuple[Batch, Batch],
-        query: tuple[Batch, Batch],
-        meta_steps: int,
-    ) -> engines.OuterGradient:
-        """Run the engine that was asked for, or that suits the model as it is now."""
-        model = self._algorithm.model
-        arguments = (self._algorithm, params, dict(model.named_buffers()), support, query, meta_steps)
-        if self._engine == "vectorized":
-            engines.check_vectorizable(model)
-            try:
-                return engines.vectorized(*arguments)
-            except RuntimeError as error:
-                error.add_note(
-                    "engine='vectorized' runs under torch.func.vmap; engine='loop' takes any model"
-                )
-                raise
-        if self._engine == "loop" or not engines.prefers_vectorized(model):
-            return engines.loop(*arguments)
-        try:
-            return engines.vectorized(*arguments)
-        except RuntimeError as error:
-            reason = str(error).strip().split("\n")[0]
-        outer = engines.loop(*arguments)  # an error that is the model's own is raised here, in plain words
-        warnings.warn(
-            f"{type(model).__name__} cannot run under torch.func.vmap ({reason}): engine='loop' is used "
-            "from now on, which is slower; pass engine='loop' to silence this warning",
-            UserWarning,
-            stacklevel=3,
-        )
-        self._engine = "loop"
-        return outer
 
 
 def accumulate(params: dict[str, Tensor], gradients: dict[str, Tensor]) -> None:

@@ -25,10 +25,13 @@ class EpochBudget:
         self.rows_drawn = 0
         self.epochs = 0
 
+    def updates(self, epochs: int) -> int:
+        """Return the number of optimizer steps of the first epochs."""
+        return -(-epochs * self.rows_per_epoch // self.rows_per_update)
+
     def next_epoch(self) -> int:
         """Return the number of optimizer steps of the next epoch and count their rows."""
         self.epochs += 1
-        owed = self.epochs * self.rows_per_epoch - self.rows_drawn
-        updates = max(1, -(-owed // self.rows_per_update))
+        updates = self.updates(self.epochs) - self.updates(self.epochs - 1)
         self.rows_drawn += updates * self.rows_per_update
         return updates

@@ -1,0 +1,72 @@
+"""Which engine suits a model: what each can do, and the rules of ``engine="auto"``."""
+
+import math
+from collections.abc import Iterator
+
+from torch import nn
+
+from metabalance.meta.checks import pair_leaves
+from metabalance.meta.functional import Pair
+
+DENSE_LAYERS = (nn.Linear, nn.Bilinear, nn.Embedding, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.PReLU)
+"""Layers that are known to be fast, and right, with a set of weights for each meta step."""
+
+
+def check_vectorizable(model: nn.Module) -> None:
+    """Raise ValueError for layers that ``vmap`` would get wrong or that would write statistics under it."""
+    for name, module in model.named_modules():
+        if _is_padded_embedding(module):
+            raise ValueError(
+                f"engine='vectorized' would give the padding row of the Embedding {name!r} a gradient (torch "
+                "masks it in the first meta step only): use engine='loop'"
+            )
+        norm = isinstance(module, nn.modules.batchnorm._NormBase)
+        if norm and module.training and module.running_mean is not None:
+            raise ValueError(
+                f"engine='vectorized' cannot update the running statistics of {type(module).__name__} "
+                f"{name!r} in training mode: use engine='loop', or LayerNorm/GroupNorm in its place"
+            )
+
+
+def _is_padded_embedding(module: nn.Module) -> bool:
+    return isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.padding_idx is not None
+
+
+def prefers_vectorized(model: nn.Module) -> bool:
+    """Whether every parameter is owned by one of DENSE_LAYERS, there are no buffers, and no padded embedding.
+
+    The gradient of an embedding's padding row is one that torch gets wrong under ``vmap``.
+    """
+    if next(model.buffers(), None) is not None:
+        return False
+    return all(
+        isinstance(module, DENSE_LAYERS) and not _is_padded_embedding(module) for module in _owners(model)
+    )
+
+
+def pays_to_compile(model: nn.Module, rows: int, updates: int) -> bool:
+    """Whether ``updates`` updates of a dense net, of ``rows`` rows each, save more time than compiling takes.
+
+    Compiling saves the overhead of each operation, which grows with the number of layers, and passes over
+    memory, which grow with rows times parameters. The constants are measured (``benchmarks/README.md``) on a
+    slow machine of two cores; they are constants, rather than measured on the spot, so that the same seed
+    gives the same result.
+    """
+    layers = sum(1 for _ in _owners(model))
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    saved = 0.5e-3 + 0.55e-3 * layers + 2e-10 * rows * parameters
+    return updates * saved > 10 + 1.5 * layers
+
+
+def choose_engine(model: nn.Module, support: Pair, query: Pair, updates: int | None) -> str:
+    """The rule of ``engine="auto"``."""
+    if not prefers_vectorized(model):
+        return "loop"
+    rows = sum(math.prod(pair_leaves(pair, "")[0][1].shape[:2]) for pair in (support, query))
+    compiles = updates is not None and pays_to_compile(model, rows, updates)
+    return "compiled" if compiles else "vectorized"
+
+
+def _owners(model: nn.Module) -> Iterator[nn.Module]:
+    """The modules that own parameters."""
+    return (m for m in model.modules() if next(m.parameters(recurse=False), None) is not None)

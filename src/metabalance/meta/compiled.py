@@ -1,0 +1,173 @@
+"""The vectorized engine, compiled: the whole outer gradient as one function of :func:`torch.compile`.
+
+torch.compile follows the derivatives of :mod:`torch.func`, not those of ``autograd.grad``, so the passes
+are written with them here; the formula is the same function that the other engines run. One meta step is put
+under ``vmap`` as a whole, derivatives inside: taken outside, ``vmap``'s rule for the backward pass of
+LayerNorm makes Hessian products wrong (torch 2.13; functorch issue 534).
+"""
+
+from collections.abc import Callable, Hashable
+from functools import lru_cache
+from types import FunctionType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, grad_and_value, vjp, vmap
+
+from metabalance.meta.algorithm import Algorithm, Derivative, OuterGradient, Terms, meta_gradient
+from metabalance.meta.checks import pair_leaves
+from metabalance.meta.dropout import UniformDropout
+from metabalance.meta.engines import no_hessian, plain_attention, vectorized
+from metabalance.meta.functional import LossOf, Pair, Tensors, detached
+
+MAX_FUNCTIONS = 64
+"""Compiled functions that a process keeps, for as many structures and shapes."""
+
+
+class CompilationError(Exception):
+    """The outer gradient of this model cannot be compiled here."""
+
+
+class CompiledEngine:
+    """Evaluates outer gradients as `vectorized` does, with compiled functions.
+
+    The first update of each situation (shapes, mode, trainable parameters) is left to `vectorized`: it checks
+    that the model can be vectorized at all, and tells which parameters a loss reaches, which torch.func does
+    not.
+    """
+
+    def __init__(self) -> None:
+        self._ready: dict[Hashable, tuple[Callable[..., Any], tuple[Tensor, Tensor], frozenset[str]]] = {}
+
+    def __call__(
+        self,
+        algorithm: Algorithm,
+        params: Tensors,
+        buffers: Tensors,
+        support: Pair,
+        query: Pair,
+        meta_steps: int,
+    ) -> OuterGradient:
+        """Return the outer gradient; raises CompilationError where torch.compile does not work."""
+        situation = _situation(algorithm, params, support, query)
+        if situation not in self._ready:
+            outer = vectorized(algorithm, params, buffers, support, query, meta_steps)
+            on_cuda = next(iter(params.values())).is_cuda
+            function = _compiled_function((str(algorithm.model), situation), on_cuda)
+            self._ready[situation] = function, _steps(algorithm, params), frozenset(outer.gradients)
+            return outer
+        function, steps, reached = self._ready[situation]
+        if steps[0].is_cuda:
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+        try:
+            with plain_attention(), torch.no_grad():
+                gradients, support_losses, query_losses, finite = function(
+                    algorithm.loss_of,
+                    algorithm.terms,
+                    algorithm.reduction == "mean",
+                    *steps,
+                    detached(params),
+                    support,
+                    query,
+                )
+        except RuntimeError as error:
+            # torch's first line says which stage failed, the second one why.
+            raise CompilationError(" ".join(str(error).split("\n")[:2])) from error
+        if support_losses.is_cuda:  # the next replay of the graph writes to the same memory
+            gradients = {name: gradient.clone() for name, gradient in gradients.items()}
+            support_losses, query_losses = support_losses.clone(), query_losses.clone()
+        gradients = {name: gradients[name] for name in params if name in reached}
+        return OuterGradient(gradients, support_losses, query_losses, buffers, finite)
+
+
+def _situation(algorithm: Algorithm, params: Tensors, support: Pair, query: Pair) -> Hashable:
+    leaves = [leaf for pair in (support, query) for _, leaf in pair_leaves(pair, "")]
+    return (
+        algorithm.model.training,
+        tuple(params),
+        tuple((leaf.shape, leaf.dtype, leaf.device) for leaf in leaves),
+    )
+
+
+def _steps(algorithm: Algorithm, params: Tensors) -> tuple[Tensor, Tensor]:
+    """The inner step and beta as tensors, in single precision at least."""
+    example = next(iter(params.values()))
+    dtype = torch.promote_types(example.dtype, torch.float32)
+    inner_lr, beta = torch.tensor([algorithm.inner_lr, algorithm.beta], dtype=dtype, device=example.device)
+    return inner_lr, beta
+
+
+@lru_cache(MAX_FUNCTIONS)
+def _compiled_function(structure: Hashable, on_cuda: bool) -> Callable[..., Any]:
+    """A compiled function for models and batches of one structure, on CUDA with graph capture.
+
+    torch guards all that the function has read of the model, and compiles anew where it differs, so this key
+    need not be complete: it only keeps the variants of each function below torch's limit. torch keeps them by
+    code object, hence the copy.
+    """
+    code = _outer_gradient.__code__.replace()
+    function = FunctionType(code, _outer_gradient.__globals__, _outer_gradient.__name__)
+    # Random numbers from torch's own operators: cheaper on the CPU, and the same as without compiling.
+    fast_calls = "triton.cudagraphs" if on_cuda else "cpp_wrapper"
+    options: dict[str, str | int | bool | Callable[..., Any]] = {"fallback_random": True, fast_calls: True}
+    return torch.compile(function, fullgraph=True, dynamic=False, options=options)
+
+
+def _outer_gradient(
+    loss_of: LossOf,
+    terms: Terms,
+    mean: bool,
+    inner_lr: Tensor,
+    beta: Tensor,
+    params: Tensors,
+    support: Pair,
+    query: Pair,
+) -> tuple[Tensors, Tensor, Tensor, Tensor]:
+    """What is compiled. The inner step and beta are tensors, so that other values need no other function."""
+    passes = FunctionalPasses(loss_of)
+
+    def of_one_step(support: Pair, query: Pair) -> Any:
+        outer = meta_gradient(passes, terms, inner_lr, beta, params, {}, support, query)
+        return outer.gradients, outer.support_losses, outer.query_losses
+
+    with UniformDropout():
+        gradients, support_losses, query_losses = vmap(of_one_step, randomness="different")(support, query)
+    reduce = Tensor.mean if mean else Tensor.sum
+    gradients = {name: reduce(gradient, 0) for name, gradient in gradients.items()}
+    results = (*gradients.values(), support_losses, query_losses)
+    finite = torch.stack([torch.isfinite(result).all() for result in results]).all()
+    return gradients, support_losses, query_losses, finite
+
+
+class FunctionalPasses:
+    """Differentiates one meta step with :mod:`torch.func`."""
+
+    def __init__(self, loss_of: LossOf) -> None:
+        self.loss_of = loss_of
+
+    def loss(self, params: Tensors, batch: Pair) -> Tensor:
+        """The loss of one meta step."""
+        state = {f"model.{name}": tensor for name, tensor in params.items()}
+        loss: Tensor = functional_call(self.loss_of, state, batch)
+        return loss
+
+    def support(self, params: Tensors, buffers: Tensors, batch: Pair, order: int) -> Derivative:
+        """Differentiate at θ."""
+        if order == 0:
+            return Derivative(self.loss(params, batch), {}, buffers, no_hessian)
+        if order == 1:
+            gradients, loss = grad_and_value(self.loss)(params, batch)
+            return Derivative(loss, gradients, buffers, no_hessian)
+        linearized: Any = vjp(lambda params: grad_and_value(self.loss)(params, batch), params, has_aux=True)
+        gradients, pull_back, loss = linearized
+        return Derivative(loss, gradients, buffers, lambda vector: pull_back(vector)[0])
+
+    def query(self, adapted: Tensors, buffers: Tensors, batch: Pair) -> Derivative:
+        """Differentiate at θ'."""
+        gradients, loss = grad_and_value(self.loss)(adapted, batch)
+        return Derivative(loss, gradients, buffers, no_hessian)
+
+    def total(self, gradients: Tensors) -> Tensors:
+        """Of one meta step: nothing to sum."""
+        return gradients

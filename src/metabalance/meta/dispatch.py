@@ -1,0 +1,76 @@
+"""From the engine that was asked for to the one that evaluates an update; warnings say where they differ."""
+
+import warnings
+
+from metabalance.meta.algorithm import Algorithm, OuterGradient
+from metabalance.meta.choice import choose_engine
+from metabalance.meta.compiled import CompilationError, CompiledEngine
+from metabalance.meta.engines import loop, vectorized
+from metabalance.meta.functional import Pair, Tensors, first_line
+
+ENGINES = ("auto", "loop", "vectorized", "compiled")
+
+
+class Dispatcher:
+    """Evaluates outer gradients by the engine asked for; where it cannot, by the next best from then on.
+
+    Parameters
+    ----------
+    engine : str
+        One of ENGINES; "auto" is decided at the first update.
+    updates : int or None
+        How many updates there will be, if that is known.
+    """
+
+    def __init__(self, engine: str, updates: int | None) -> None:
+        self.engine = engine
+        self._is_free = engine == "auto"
+        self._updates = updates
+        self._compiled = CompiledEngine()
+
+    def __call__(
+        self,
+        algorithm: Algorithm,
+        params: Tensors,
+        buffers: Tensors,
+        support: Pair,
+        query: Pair,
+        meta_steps: int,
+    ) -> OuterGradient:
+        """Return the outer gradient of one update."""
+        arguments = (algorithm, params, buffers, support, query, meta_steps)
+        if self.engine == "auto":
+            self.engine = choose_engine(algorithm.model, support, query, self._updates)
+        if self.engine == "loop":
+            return loop(*arguments)
+        try:
+            if self.engine == "compiled":
+                try:
+                    return self._compiled(*arguments)
+                except CompilationError as error:
+                    reason = first_line(error)
+                self.engine = "vectorized"
+                warnings.warn(
+                    f"the update of {type(algorithm.model).__name__} cannot be compiled ({reason}): "
+                    "engine='vectorized' is used from now on, which is slower. torch.compile needs a C++ "
+                    "compiler and Python's header files; pass engine='vectorized' to silence this warning",
+                    UserWarning,
+                    stacklevel=3,
+                )
+            return vectorized(*arguments)
+        except RuntimeError as error:
+            if not self._is_free:
+                error.add_note(
+                    f"engine={self.engine!r} runs under torch.func.vmap; engine='loop' takes any model"
+                )
+                raise
+            reason = first_line(error)
+        outer = loop(*arguments)  # an error that is the model's own is raised here, in plain words
+        self.engine = "loop"
+        warnings.warn(
+            f"{type(algorithm.model).__name__} cannot run under torch.func.vmap ({reason}): engine='loop' is "
+            "used from now on, which is slower; pass engine='loop' to silence this warning",
+            UserWarning,
+            stacklevel=3,
+        )
+        return outer

@@ -1,0 +1,66 @@
+"""The rules of ``engine="auto"``."""
+
+import pytest
+import torch
+from torch import nn
+
+from metabalance.meta.choice import choose_engine, pays_to_compile, prefers_vectorized
+from metabalance.nn import MLP
+
+
+class OwnParameter(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Dropout(), nn.LayerNorm(2), nn.PReLU()), True),
+        (nn.Sequential(nn.Embedding(3, 2), nn.Flatten(), nn.RMSNorm(2), nn.GroupNorm(1, 2)), True),
+        (nn.Bilinear(2, 2, 1), True),
+        (nn.Sequential(nn.Conv1d(1, 1, 1), nn.Linear(2, 2)), False),
+        (nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2, affine=False)), False),
+        (nn.MultiheadAttention(2, 1), False),
+        (nn.LSTM(2, 2), False),
+        (OwnParameter(), False),
+        (nn.utils.parametrizations.weight_norm(nn.Linear(2, 2)), False),
+    ],
+)
+def test_which_models_are_vectorized(model, expected):
+    assert prefers_vectorized(model) is expected
+
+
+@pytest.mark.parametrize(
+    ("model", "rows", "enough"),
+    [
+        (nn.Linear(29, 1), 256, 15_000),
+        (MLP(29, 1, (64, 32)), 256, 7_500),
+        (MLP(29, 1, (16, 24, 20, 24)), 3200, 5_000),
+        (MLP(29, 1, (512, 512, 512)), 256, 600),
+    ],
+)
+def test_compiling_pays_for_many_updates_and_fewer_of_large_networks(model, rows, enough):
+    assert pays_to_compile(model, rows, enough)
+    assert not pays_to_compile(model, rows, enough // 2)
+
+
+def test_more_rows_in_an_update_make_compiling_pay_sooner():
+    model = MLP(29, 1, (64, 32))
+    assert pays_to_compile(model, 3200, 3_500)
+    assert not pays_to_compile(model, 256, 3_500)
+
+
+@pytest.mark.parametrize(
+    ("model", "updates", "engine"),
+    [
+        (MLP(4, 1), None, "vectorized"),
+        (MLP(4, 1), 100, "vectorized"),
+        (MLP(4, 1), 100_000, "compiled"),
+        (nn.Sequential(nn.Unflatten(-1, (1, 4)), nn.Conv1d(1, 2, 3)), 100_000, "loop"),
+    ],
+)
+def test_auto_weighs_the_work_ahead(model, updates, engine):
+    pair = {"numbers": torch.zeros(4, 32, 4)}, (torch.zeros(4, 32),)
+    assert choose_engine(model, pair, pair, updates) == engine

@@ -1,0 +1,231 @@
+"""The compiled engine: its formula on every module, and its promises about compiling on small ones."""
+
+import copy
+import warnings
+from collections.abc import Iterator
+from itertools import chain
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch._dynamo.utils import counters
+from torch.nn.functional import cross_entropy
+
+from metabalance.meta import MetaGradient
+from metabalance.meta.algorithm import Algorithm
+from metabalance.meta.compiled import _outer_gradient
+from metabalance.meta.engines import plain_attention
+
+
+@pytest.fixture(autouse=True)
+def _compiled_anew() -> Iterator[None]:
+    torch.compiler.reset()
+    counters.clear()
+    yield
+    torch.compiler.reset()
+
+
+def _graphs() -> int:
+    return counters["stats"]["unique_graphs"]
+
+
+def _batches(seed: int = 0, meta_steps: int = 3) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    generator = torch.Generator().manual_seed(seed)
+    support, query = (
+        (
+            torch.randn(meta_steps, rows, 4, generator=generator),
+            torch.randint(3, (meta_steps, rows), generator=generator),
+        )
+        for rows in (5, 6)
+    )
+    return support, query
+
+
+def _gradients(model: nn.Module) -> list[Tensor | None]:
+    return [None if p.grad is None else p.grad.clone() for p in model.parameters()]
+
+
+def _updates(model: nn.Module, engine: str, count: int, **kwargs) -> list[list[Tensor | None]]:
+    """The gradients of several updates on different batches, from one MetaGradient."""
+    meta = MetaGradient(model, cross_entropy, **{"inner_lr": 0.3, "beta": 0.4, "engine": engine} | kwargs)
+    found = []
+    for seed in range(count):
+        model.zero_grad()
+        meta.backward(*_batches(seed))
+        found.append(_gradients(model))
+    return found
+
+
+def _assert_same(found: list[list[Tensor | None]], expected: list[list[Tensor | None]]) -> None:
+    for one, other in zip(chain(*found), chain(*expected), strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("order", ["exact", "first"])
+@pytest.mark.parametrize(("inner_lr", "beta"), [(0.0, 0.0), (0.0, 0.4), (0.3, 0.0), (0.3, 0.4)])
+def test_the_function_that_is_compiled_is_the_outer_gradient(case, order, inner_lr, beta):
+    case.model.eval()  # BatchNorm cannot be vectorized in training mode; no module here has dropout
+    algorithm = Algorithm(case.model, case.loss_fn, inner_lr, beta, order, "both")
+    steps = torch.tensor([inner_lr, beta], dtype=torch.float64)
+    with plain_attention(), torch.no_grad():
+        gradients, support_losses, query_losses, finite = _outer_gradient(
+            algorithm.loss_of, algorithm.terms, False, *steps, case.trainable(), case.support, case.query
+        )
+    assert finite
+    expected = case.reference(inner_lr, beta, order)
+    for name, gradient in gradients.items():
+        reference = torch.zeros_like(gradient) if expected[name] is None else expected[name]
+        torch.testing.assert_close(gradient, reference, rtol=0, atol=1e-10)
+    losses = MetaGradient(
+        case.model, case.loss_fn, inner_lr=inner_lr, engine="loop", reduction="sum"
+    ).backward(case.support, case.query)
+    torch.testing.assert_close(support_losses.sum(), losses.support)
+    torch.testing.assert_close(query_losses.sum(), losses.query)
+
+
+class PartlyUnused(nn.Module):
+    """Dropout, and a layer that no loss reaches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Dropout(0.5), nn.Linear(5, 3))
+        self.unused = nn.Linear(2, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x)
+
+
+def test_compiled_updates_are_those_of_the_vectorized_engine_with_the_same_seed():
+    found = []
+    for engine in ("vectorized", "compiled"):
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            found.append(_updates(PartlyUnused(), engine, 3))
+    assert _graphs() == 1
+    _assert_same(*found)
+
+
+def test_compiled_once_for_models_of_the_same_structure_and_all_settings_of_the_same_terms():
+    models = [nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)) for _ in range(3)]
+    for model, inner_lr, beta in zip(models, (0.3, 0.01, 1.0), (0.4, 0.1, 0.9), strict=True):
+        _assert_same(
+            _updates(model, "compiled", 2, inner_lr=inner_lr, beta=beta),
+            _updates(model, "vectorized", 2, inner_lr=inner_lr, beta=beta),
+        )
+    assert _graphs() == 1
+
+
+def test_what_is_changed_in_the_model_is_noticed():
+    model = nn.Sequential(nn.Dropout(0.0), nn.Linear(4, 3))
+    meta = MetaGradient(model, cross_entropy, inner_lr=0.1, engine="compiled")
+    support, query = _batches()
+    for _ in range(2):
+        meta.backward(support, query)
+    model[0].p = 1.0  # every input is dropped from now on
+    model.zero_grad()
+    meta.backward(support, query)
+    assert (model[1].weight.grad == 0).all()
+    assert (model[1].bias.grad != 0).any()
+    model[0].eval()
+    model.zero_grad()
+    meta.backward(support, query)
+    assert (model[1].weight.grad != 0).any()
+
+
+def test_parameters_that_were_moved_by_hand_are_used():
+    model = nn.Linear(4, 3)
+    meta = MetaGradient(model, cross_entropy, inner_lr=0.1, engine="compiled")
+    support, query = _batches()
+    for _ in range(2):
+        meta.backward(support, query)
+    model.load_state_dict(nn.Linear(4, 3).state_dict())
+    model.weight = nn.Parameter(torch.ones(3, 4))
+    model.zero_grad()
+    meta.backward(support, query)
+    found = _gradients(model)
+    model.zero_grad()
+    MetaGradient(model, cross_entropy, inner_lr=0.1, engine="loop").backward(support, query)
+    _assert_same([found], [_gradients(model)])
+
+
+def test_a_loss_may_read_the_models_parameters():
+    model = nn.Linear(4, 3)
+
+    def penalised(output: Tensor, target: Tensor) -> Tensor:
+        return cross_entropy(output, target) + model.weight.square().sum()
+
+    support, query = _batches()
+    found = []
+    for engine in ("compiled", "loop"):
+        meta = MetaGradient(model, penalised, inner_lr=0.1, engine=engine)
+        for _ in range(2):
+            model.zero_grad()
+            meta.backward(support, query)
+        found.append(_gradients(model))
+    _assert_same([found[0]], [found[1]])
+
+
+def test_a_loss_that_is_not_finite_is_named_and_nothing_is_changed():
+    model = nn.Linear(4, 3)
+    meta = MetaGradient(model, cross_entropy, inner_lr=0.1, engine="compiled")
+    support, query = _batches()
+    for _ in range(2):
+        meta.backward(support, query)
+    before = copy.deepcopy(_gradients(model))
+    query[0][1, 0, 0] = torch.nan
+    with pytest.raises(FloatingPointError, match="the query loss of meta step 1 is nan"):
+        meta.backward(support, query)
+    _assert_same([_gradients(model)], [before])
+
+
+def test_without_a_compiler_it_warns_once_and_goes_on_vectorized():
+    model = nn.Sequential(nn.Linear(4, 7), nn.Tanh(), nn.Linear(7, 3))
+    meta = MetaGradient(model, cross_entropy, inner_lr=0.3, beta=0.4, engine="compiled")
+    support, query = _batches()
+    without_compiler = {"cpp.cxx": ("no-such-compiler",), "force_disable_caches": True}
+    with (
+        torch._inductor.config.patch(without_compiler),
+        warnings.catch_warnings(record=True) as caught,
+    ):
+        warnings.simplefilter("always")
+        for _ in range(3):
+            model.zero_grad()
+            meta.backward(support, query)
+    ours = [w for w in caught if "cannot be compiled" in str(w.message)]
+    assert len(ours) == 1
+    assert "No working C++ compiler found" in str(ours[0].message)
+    assert "engine='vectorized' is used from now on" in str(ours[0].message)
+    assert ours[0].filename == __file__
+    found = _gradients(model)
+    model.zero_grad()
+    MetaGradient(model, cross_entropy, inner_lr=0.3, beta=0.4, engine="loop").backward(support, query)
+    _assert_same([found], [_gradients(model)])
+
+
+class Talking(nn.Linear):
+    """A forward that torch.compile cannot take as one function."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        torch._dynamo.graph_break()
+        return super().forward(x)
+
+
+def test_a_model_that_cannot_be_compiled_is_vectorized():
+    model = Talking(4, 3)
+    meta = MetaGradient(model, cross_entropy, inner_lr=0.3, beta=0.4, engine="compiled")
+    meta.backward(*_batches())
+    with pytest.warns(
+        UserWarning, match="the update of Talking cannot be compiled .*'vectorized' to silence"
+    ):
+        meta.backward(*_batches())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        meta.backward(*_batches())
+
+
+def test_compiled_refuses_what_cannot_be_vectorized():
+    model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+    with pytest.raises(ValueError, match="use engine='loop', or LayerNorm"):
+        MetaGradient(model, cross_entropy, inner_lr=0.1, engine="compiled").backward(*_batches())
