@@ -49,7 +49,11 @@ def gradients_of(losses: Tensor, params: Tensors, which: str, *, create_graph: b
     found: tuple[Tensor | None, ...] = (None,) * len(params)
     if losses.requires_grad:
         found = torch.autograd.grad(
-            losses.sum(), list(params.values()), create_graph=create_graph, allow_unused=True
+            losses,
+            list(params.values()),
+            torch.ones_like(losses),
+            create_graph=create_graph,
+            allow_unused=True,
         )
     gradients = {name: g for name, g in zip(params, found, strict=True) if g is not None}
     if not gradients:
@@ -79,8 +83,12 @@ def weighted_sum(terms: list[Term]) -> Tensors:
     total: Tensors = {}
     for weight, tensors in terms:
         for name, tensor in tensors.items():
-            part = tensor if weight is None else weight * tensor
-            total[name] = total[name] + part if name in total else part
+            if name not in total:
+                total[name] = tensor if weight is None else weight * tensor
+            elif isinstance(weight, Tensor):
+                total[name] = total[name] + weight * tensor
+            else:
+                total[name] = torch.add(total[name], tensor, alpha=1.0 if weight is None else weight)
     return total
 
 
