@@ -46,19 +46,25 @@ def binary_loss(output: Tensor, target: Tensor) -> Tensor:
     return binary_cross_entropy_with_logits(output.squeeze(-1), target)
 
 
-def fraud_task(meta_steps: int = 80, seed: int = 0) -> peers.Task:
-    """The fraud network and random batches of its shape."""
-    generator = torch.Generator().manual_seed(seed)
+def random_batches(meta_steps: int) -> tuple[peers.Pair, peers.Pair]:
+    """Support and query batches of 24 and 16 rows with 29 features."""
+    generator = torch.Generator().manual_seed(0)
 
-    def batch(rows: int) -> tuple[Tensor, Tensor]:
+    def batch(rows: int) -> peers.Pair:
         x = torch.randn(meta_steps, rows, 29, generator=generator)
         return x, torch.randint(2, (meta_steps, rows), generator=generator).float()
 
+    return batch(24), batch(16)
+
+
+def fraud_task(meta_steps: int = 80) -> peers.Task:
+    """The fraud network, the same at every call, and random batches of its shape."""
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
+        torch.manual_seed(0)
         model = MLP(29, 1, hidden_sizes=(16, 24, 20, 24), dropout=(0, 0.5, 0, 0))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    return peers.Task(model, binary_loss, optimizer, 0.01, support=batch(24), query=batch(16))
+    support, query = random_batches(meta_steps)
+    return peers.Task(model, binary_loss, optimizer, 0.01, support, query)
 
 
 def ours(task: peers.Task, engine: str, order: str = "exact") -> Callable[[], None]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from metabalance.meta.choice import choose_engine, pays_to_compile, prefers_vectorized
+from metabalance.meta.choice import choose_engine, is_dense, pays_to_compile
 from metabalance.nn import MLP
 
 
@@ -29,38 +29,41 @@ class OwnParameter(nn.Module):
     ],
 )
 def test_which_models_are_vectorized(model, expected):
-    assert prefers_vectorized(model) is expected
+    assert is_dense(model) is expected
 
 
 @pytest.mark.parametrize(
-    ("model", "rows", "enough"),
+    ("model", "meta_steps", "enough"),
     [
-        (nn.Linear(29, 1), 256, 15_000),
-        (MLP(29, 1, (64, 32)), 256, 7_500),
-        (MLP(29, 1, (16, 24, 20, 24)), 3200, 5_000),
-        (MLP(29, 1, (512, 512, 512)), 256, 600),
+        (nn.Linear(29, 1), 4, 12_000),
+        (MLP(29, 1, (64, 32)), 4, 7_000),
+        (MLP(29, 1, (16, 24, 20, 24)), 80, 5_000),
+        (MLP(29, 1, (512, 512, 512)), 4, 1_500),
     ],
 )
-def test_compiling_pays_for_many_updates_and_fewer_of_large_networks(model, rows, enough):
-    assert pays_to_compile(model, rows, enough)
-    assert not pays_to_compile(model, rows, enough // 2)
+def test_compiling_pays_for_many_updates_and_fewer_of_large_networks(model, meta_steps, enough):
+    assert pays_to_compile(model, meta_steps, 40 * meta_steps, enough)
+    assert not pays_to_compile(model, meta_steps, 40 * meta_steps, enough // 2)
 
 
 def test_more_rows_in_an_update_make_compiling_pay_sooner():
     model = MLP(29, 1, (64, 32))
-    assert pays_to_compile(model, 3200, 3_500)
-    assert not pays_to_compile(model, 256, 3_500)
+    assert pays_to_compile(model, 80, 3200, 5_000)
+    assert not pays_to_compile(model, 4, 160, 5_000)
 
 
 @pytest.mark.parametrize(
-    ("model", "updates", "engine"),
+    ("model", "meta_steps", "updates", "engine"),
     [
-        (MLP(4, 1), None, "vectorized"),
-        (MLP(4, 1), 100, "vectorized"),
-        (MLP(4, 1), 100_000, "compiled"),
-        (nn.Sequential(nn.Unflatten(-1, (1, 4)), nn.Conv1d(1, 2, 3)), 100_000, "loop"),
+        (MLP(4, 1), 4, None, "vectorized"),
+        (MLP(4, 1), 4, 100, "vectorized"),
+        (MLP(4, 1), 4, 100_000, "compiled"),
+        (MLP(4, 1, (300, 300)), 4, None, "loop"),
+        (MLP(4, 1, (300, 300)), 4, 100_000, "compiled"),
+        (MLP(4, 1, (600, 600)), 80, 100_000, "loop"),
+        (nn.Sequential(nn.Unflatten(-1, (1, 4)), nn.Conv1d(1, 2, 3)), 4, 100_000, "loop"),
     ],
 )
-def test_auto_weighs_the_work_ahead(model, updates, engine):
-    pair = {"numbers": torch.zeros(4, 32, 4)}, (torch.zeros(4, 32),)
+def test_auto_weighs_the_network_and_the_work_ahead(model, meta_steps, updates, engine):
+    pair = {"numbers": torch.zeros(meta_steps, 32, 4)}, (torch.zeros(meta_steps, 32),)
     assert choose_engine(model, pair, pair, updates) == engine

@@ -11,6 +11,12 @@ from metabalance.meta.functional import Pair
 DENSE_LAYERS = (nn.Linear, nn.Bilinear, nn.Embedding, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.PReLU)
 """Layers that are known to be fast, and right, with a set of weights for each meta step."""
 
+LARGEST_VECTORIZED = 30_000
+"""Parameters above which moving each meta step's own through memory costs more than the loop's overhead."""
+
+LARGEST_COMPILED = 20_000_000
+"""Meta steps times parameters above which the compiled engine does so too."""
+
 
 def check_vectorizable(model: nn.Module) -> None:
     """Raise ValueError for layers that ``vmap`` would get wrong or that would write statistics under it."""
@@ -32,7 +38,7 @@ def _is_padded_embedding(module: nn.Module) -> bool:
     return isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.padding_idx is not None
 
 
-def prefers_vectorized(model: nn.Module) -> bool:
+def is_dense(model: nn.Module) -> bool:
     """Whether every parameter is owned by one of DENSE_LAYERS, there are no buffers, and no padded embedding.
 
     The gradient of an embedding's padding row is one that torch gets wrong under ``vmap``.
@@ -44,27 +50,35 @@ def prefers_vectorized(model: nn.Module) -> bool:
     )
 
 
-def pays_to_compile(model: nn.Module, rows: int, updates: int) -> bool:
+def pays_to_compile(model: nn.Module, meta_steps: int, rows: int, updates: int) -> bool:
     """Whether ``updates`` updates of a dense net, of ``rows`` rows each, save more time than compiling takes.
 
     Compiling saves the overhead of each operation, which grows with the number of layers, and passes over
     memory, which grow with rows times parameters. The constants are measured (``benchmarks/README.md``) on a
-    slow machine of two cores; they are constants, rather than measured on the spot, so that the same seed
-    gives the same result.
+    machine of two cores; they are constants, rather than measured on the spot, so that the same seed gives
+    the same result.
     """
+    if meta_steps * _size(model) > LARGEST_COMPILED:
+        return False
     layers = sum(1 for _ in _owners(model))
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    saved = 0.5e-3 + 0.55e-3 * layers + 2e-10 * rows * parameters
+    saved = 0.5e-3 + 0.55e-3 * layers + 1.2e-10 * rows * _size(model)
     return updates * saved > 10 + 1.5 * layers
 
 
 def choose_engine(model: nn.Module, support: Pair, query: Pair, updates: int | None) -> str:
     """The rule of ``engine="auto"``."""
-    if not prefers_vectorized(model):
+    if not is_dense(model):
         return "loop"
+    meta_steps = pair_leaves(support, "")[0][1].shape[0]
     rows = sum(math.prod(pair_leaves(pair, "")[0][1].shape[:2]) for pair in (support, query))
-    compiles = updates is not None and pays_to_compile(model, rows, updates)
-    return "compiled" if compiles else "vectorized"
+    if updates is not None and pays_to_compile(model, meta_steps, rows, updates):
+        return "compiled"
+    return "vectorized" if _size(model) <= LARGEST_VECTORIZED else "loop"
+
+
+def _size(model: nn.Module) -> int:
+    """Number of parameters."""
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _owners(model: nn.Module) -> Iterator[nn.Module]:

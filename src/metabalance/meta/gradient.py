@@ -71,8 +71,8 @@ class MetaGradient:
         work, it warns once and uses "vectorized". "auto" takes "loop" unless every parameter is owned by
         Linear, Bilinear, Embedding, LayerNorm, GroupNorm, RMSNorm or PReLU and the model has no buffers; for
         such a model it takes "compiled" if ``updates`` is given and compiling pays for that many
-        (:func:`metabalance.meta.choice.pays_to_compile`), and "vectorized" otherwise; if its own forward
-        cannot be vectorized, it warns once and loops from then on.
+        (:func:`metabalance.meta.choice.pays_to_compile`), else "vectorized" up to 30,000 parameters, "loop"
+        above. If the model's own forward cannot be vectorized, it warns once and loops from then on.
     updates : int, optional
         How many times `backward` will be called, as far as that is known; only "auto" asks for it.
     buffers : {"both", "support", "query", "frozen"}, default="both"
