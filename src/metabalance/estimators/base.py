@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
-from skorch.callbacks import EarlyStopping, LRScheduler
+from skorch.callbacks import EarlyStopping
 from torch import nn
 
 from metabalance.estimators.choices import choose_loss, choose_module, choose_optimizer, choose_score
@@ -25,6 +25,7 @@ from metabalance.estimators.persistence import load_model, save_model
 from metabalance.estimators.tables import make_encoder
 from metabalance.nn import LossFunction
 from metabalance.training import (
+    CosineSchedule,
     EpochProgress,
     EpochScores,
     Part,
@@ -307,12 +308,13 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
         self, module: nn.Module, rule: UpdateRule, n_rows: int, scores: EpochScores, device: torch.device
     ) -> TrainingLoop:
         optimizer, options = choose_optimizer(
-            self.optimizer, {"weight_decay": self.weight_decay, **self.options_for("optimizer")}
+            self.optimizer,
+            {"weight_decay": self.weight_decay, **self.options_for("optimizer")},
+            module,
         )
         callbacks: list[Any] = [("scores", scores)]
         if self.lr_schedule == "cosine":
-            policy = torch.optim.lr_scheduler.CosineAnnealingLR
-            callbacks.append(("lr_schedule", LRScheduler(policy, T_max=self.max_epochs)))
+            callbacks.append(("lr_schedule", CosineSchedule()))
         if self.verbose:
             callbacks.append(("progress", EpochProgress()))
         callbacks.extend(self.callbacks or [])
