@@ -4,8 +4,8 @@
 
 The network and the sizes are those of the paper's fraud task (29-16-24-20-24-1, dropout 0.5 after the second
 layer, S = 80, batches of 24 and 16). An update is a draw, the outer gradient and a step of AdamW; all numbers
-of rows are timed in alternation. Draws alone are then timed one by one over a whole pass of the support stream,
-so that their mean contains the drawing of the orders and their maximum is the longest pause.
+of rows are timed in alternation. Draws alone are then timed one by one over a whole pass of the support
+stream, so that their mean contains the drawing of the orders and their maximum is the longest pause.
 """
 
 import argparse
