@@ -76,6 +76,14 @@ def test_modules_that_fused_optimizers_cannot_step(module: nn.Module) -> None:
     assert choose_optimizer("adamw", {}, module) == (torch.optim.AdamW, {})
 
 
+def test_fused_optimizers_are_for_one_thread() -> None:
+    torch.set_num_threads(2)
+    try:
+        assert choose_optimizer("adamw", {}, nn.Linear(3, 2)) == (torch.optim.AdamW, {})
+    finally:
+        torch.set_num_threads(1)
+
+
 @pytest.mark.parametrize("name", ["adamw", "adam", "sgd"])
 def test_fused_optimizers_step_as_the_others_do(name: str) -> None:
     stepped = []

@@ -24,7 +24,6 @@ OPTIMIZERS: Mapping[str, tuple[type[torch.optim.Optimizer], Mapping[str, Any]]] 
     "sgd": (torch.optim.SGD, {"momentum": 0.9, "nesterov": True}),
 }
 IMPLEMENTATIONS = frozenset({"fused", "foreach", "differentiable"})
-FUSED_DEVICES = ("cpu", "cuda")
 LOSSES: Mapping[str, Callable[[Tensor | None], nn.Module]] = {
     "cross_entropy": lambda weight: CrossEntropy(weight),
     "focal": lambda weight: FocalLoss(gamma=2.0, weight=weight),
@@ -58,10 +57,14 @@ def choose_optimizer(
 
 
 def _can_be_fused(module: nn.Module) -> bool:
-    """Whether the fused kernels take all parameters, and all gradients will be dense."""
+    """Whether the fused kernels take all parameters, will meet dense gradients only, and are the faster ones.
+
+    On the CPU they share even a handful of numbers out among all threads, which costs more than it saves.
+    """
+    devices = {"cuda", "cpu"} if torch.get_num_threads() == 1 else {"cuda"}
     embeddings = (part for part in module.modules() if isinstance(part, nn.Embedding | nn.EmbeddingBag))
     return not any(embedding.sparse for embedding in embeddings) and all(
-        parameter.is_floating_point() and parameter.is_contiguous() and parameter.device.type in FUSED_DEVICES
+        parameter.is_floating_point() and parameter.is_contiguous() and parameter.device.type in devices
         for parameter in module.parameters()
     )
 
