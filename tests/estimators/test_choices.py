@@ -6,7 +6,7 @@ import torch
 from sklearn.metrics import average_precision_score, f1_score, make_scorer, roc_auc_score
 from torch import nn
 
-from metabalance.estimators.choices import choose_loss, choose_module, choose_optimizer, choose_score
+from metabalance.estimators.choices import choose_loss, choose_module, choose_optimizer, choose_score, roc_auc
 
 CPU = torch.device("cpu")
 PROBA = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]])
@@ -20,6 +20,15 @@ def test_scores_are_those_of_scikit_learn() -> None:
     assert by_name == average_precision_score(CODES, PROBA[:, 1])
     own = make_scorer(f1_score, pos_label="yes")
     assert choose_score(own, LABELS, np.array([9, 1]))(PROBA, CODES) == f1_score(CODES, PROBA.argmax(axis=1))
+
+
+@pytest.mark.parametrize("decimals", [1, 3, 16])
+def test_roc_auc_is_that_of_scikit_learn_with_and_without_ties(decimals: int) -> None:
+    rng = np.random.default_rng(0)
+    codes = (rng.random(500) < 0.1).astype(np.int64)
+    risk = np.clip(rng.normal(0.4 + 0.2 * codes, 0.2), 0, 1).round(decimals)
+    found = roc_auc(np.stack([1 - risk, risk], axis=1), codes)
+    assert found == pytest.approx(roc_auc_score(codes, risk), rel=1e-12)
 
 
 @pytest.mark.parametrize("name", ["average_precision", "f1", "recall", "roc_auc", "balanced_accuracy"])
@@ -37,11 +46,60 @@ def test_many_classes_are_scored_one_against_the_rest() -> None:
 
 
 def test_optimizers_by_name_and_class() -> None:
-    assert choose_optimizer("adamw", {"weight_decay": 0.1}) == (torch.optim.AdamW, {"weight_decay": 0.1})
-    chosen, options = choose_optimizer("sgd", {"momentum": 0.5})
+    module = nn.Linear(3, 2)
+    expected = torch.optim.AdamW, {"weight_decay": 0.1, "fused": True}
+    assert choose_optimizer("adamw", {"weight_decay": 0.1}, module) == expected
+    chosen, options = choose_optimizer("sgd", {"momentum": 0.5}, module)
     assert chosen is torch.optim.SGD
-    assert options == {"momentum": 0.5, "nesterov": True}
-    assert choose_optimizer(torch.optim.Adagrad, {}) == (torch.optim.Adagrad, {})
+    assert options == {"momentum": 0.5, "nesterov": True, "fused": True}
+    assert choose_optimizer(torch.optim.Adagrad, {}, module) == (torch.optim.Adagrad, {})
+
+
+@pytest.mark.parametrize("options", [{"foreach": True}, {"foreach": None}, {"fused": False}])
+def test_the_implementation_of_an_optimizer_is_the_users_choice(options: dict[str, bool]) -> None:
+    chosen, found = choose_optimizer("adamw", options, nn.Linear(3, 2))
+    assert found == options
+    chosen(nn.Linear(3, 2).parameters(), **found)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        nn.Linear(3, 2, dtype=torch.complex64),
+        nn.Embedding(3, 2, sparse=True),
+        nn.Linear(3, 2, device="meta"),
+        nn.Conv2d(3, 2, 2).to(memory_format=torch.channels_last),
+    ],
+    ids=["complex", "sparse gradients", "another device", "another memory layout"],
+)
+def test_modules_that_fused_optimizers_cannot_step(module: nn.Module) -> None:
+    assert choose_optimizer("adamw", {}, module) == (torch.optim.AdamW, {})
+
+
+def test_fused_optimizers_are_for_one_thread() -> None:
+    torch.set_num_threads(2)
+    try:
+        assert choose_optimizer("adamw", {}, nn.Linear(3, 2)) == (torch.optim.AdamW, {})
+    finally:
+        torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd"])
+def test_fused_optimizers_step_as_the_others_do(name: str) -> None:
+    stepped = []
+    for options in ({"fused": False}, {}):
+        module = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+        with torch.no_grad():
+            for parameter in module.parameters():
+                parameter.copy_(torch.linspace(-1, 1, parameter.numel()).reshape(parameter.shape))
+        chosen, options = choose_optimizer(name, {"weight_decay": 0.01, **options}, module)
+        optimizer = chosen(module.parameters(), lr=0.1, **options)
+        for _ in range(3):
+            optimizer.zero_grad()
+            module(torch.eye(3)).square().sum().backward()
+            optimizer.step()
+        stepped.append(list(module.parameters()))
+    torch.testing.assert_close(stepped[1], stepped[0])
 
 
 @pytest.mark.parametrize("scale", [1.0, 1000.0])

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2_contingency, chisquare
 
-from metabalance.sampling.passes import Oversampled, Shuffled, Undersampled
+from metabalance.sampling.passes import AT_ONCE, Oversampled, Shuffled, Undersampled
 
 
 def _generator(seed: int = 0) -> torch.Generator:
@@ -13,8 +13,11 @@ def _generator(seed: int = 0) -> torch.Generator:
 
 
 def _many(passes, times: int) -> np.ndarray:
-    generator = _generator()
-    return torch.stack([passes.order(generator) for _ in range(times)]).numpy()
+    """Row numbers of so many passes, one per line."""
+    generator, drawn = _generator(), []
+    while sum(map(len, drawn)) < times * passes.size:
+        drawn.append(passes.order(generator))
+    return torch.cat(drawn)[: times * passes.size].reshape(times, passes.size).numpy()
 
 
 def test_shuffled_is_every_row_once_in_a_new_order():
@@ -24,8 +27,25 @@ def test_shuffled_is_every_row_once_in_a_new_order():
     assert chisquare(first).pvalue > 0.01
 
 
-# 5 of 12 rows go through a permutation, 5 of 60 and 2 of 9 through draws without repeats.
-@pytest.mark.parametrize(("smallest", "largest"), [(5, 12), (5, 60), (2, 9), (1, 7)])
+def test_all_orders_of_a_few_rows_are_equally_likely():
+    orders = _many(Shuffled(3), 6000)
+    assert chisquare(np.unique(orders, axis=0, return_counts=True)[1]).pvalue > 0.01
+
+
+@pytest.mark.parametrize("rows", [3, 1000, AT_ONCE, AT_ONCE + 1])
+def test_short_passes_are_drawn_together_and_whole(rows):
+    labels = torch.arange(rows) % 3
+    for passes in (Shuffled(rows), Undersampled(labels)):
+        order = passes.order(_generator())
+        assert len(order) % passes.size == 0
+        assert len(order) == passes.size or AT_ONCE - passes.size < len(order) <= AT_ONCE
+    assert len(Oversampled(labels).order(_generator())) == AT_ONCE
+
+
+# Few small subsets are drawn without repeats, several from a class of similar size cut from its permutations.
+@pytest.mark.parametrize(
+    ("smallest", "largest"), [(5, 12), (5, 60), (2, 9), (1, 7), (2, 9000), (1500, 3500), (100, 9000)]
+)
 def test_undersampled_takes_uniform_subsets_of_each_class(smallest, largest):
     y = torch.tensor([4, 9]).repeat_interleave(torch.tensor([largest, smallest]))
     y = y[torch.randperm(len(y), generator=_generator(1))]
@@ -35,6 +55,7 @@ def test_undersampled_takes_uniform_subsets_of_each_class(smallest, largest):
     assert ((labels == 9).sum(axis=1) == smallest).all()
     assert all(len(np.unique(order)) == 2 * smallest for order in orders)  # without replacement
     taken = np.bincount(orders[labels == 4], minlength=len(y))[y.numpy() == 4]
+    # Counts are more even than those of single draws, since no subset holds a row twice.
     assert chisquare(taken).pvalue > 0.01
 
 
@@ -57,15 +78,13 @@ def test_undersampled_mixes_the_classes_within_a_pass():
 
 def test_undersampled_majority_rows_change_from_pass_to_pass():
     y = torch.tensor([0] * 1000 + [1] * 10)
-    passes, generator = Undersampled(y), _generator()
-    first, second = (set(passes.order(generator).tolist()) for _ in range(2))
+    first, second = map(set, _many(Undersampled(y), 2).tolist())
     assert set(range(1000, 1010)) <= first & second
     assert len(first & second) < 15
 
 
 def test_undersampled_of_equal_classes_is_every_row():
-    order = Undersampled(torch.tensor([2, 1, 2, 1])).order(_generator())
-    assert sorted(order.tolist()) == [0, 1, 2, 3]
+    assert sorted(_many(Undersampled(torch.tensor([2, 1, 2, 1])), 1)[0].tolist()) == [0, 1, 2, 3]
 
 
 def test_oversampled_is_uniform_over_classes_and_within_each():
@@ -100,7 +119,7 @@ def test_pass_sizes_and_class_counts_for_any_labels(counts, seed, data):
     y = torch.tensor(ids).repeat_interleave(torch.tensor(counts))
     under, over = Undersampled(y), Oversampled(y)
     assert (under.size, over.size) == (len(counts) * min(counts), len(counts) * max(counts))
-    drawn = y[under.order(_generator(seed))]
-    assert drawn.unique(return_counts=True)[1].tolist() == [min(counts)] * len(counts)
-    assert over.order(_generator(seed)).shape == (over.size,)
-    assert torch.isin(y[over.order(_generator(seed))], y).all()
+    first = torch.from_numpy(_many(under, 1)[0])
+    assert y[first].unique(return_counts=True)[1].tolist() == [min(counts)] * len(counts)
+    drawn = y[over.order(_generator(seed))]
+    assert torch.isin(drawn, y).all()

@@ -1,3 +1,5 @@
+import zlib
+
 import numpy as np
 import torch
 
@@ -16,6 +18,20 @@ def test_fingerprints_tell_pools_apart(table):
     data = load_data(*table(20, 10), "cpu")
     first, again, other = (make_pool(data, "smote", seed=s, categorical=None).fingerprint for s in (0, 0, 1))
     assert first == again != other
+
+
+class Backwards:
+    """A sampler whose rows do not lie in memory one after the other."""
+
+    def fit_resample(self, X, y):
+        return np.asfortranarray(X)[::-1], y[::-1]
+
+
+def test_rows_of_any_memory_layout_have_the_fingerprint_of_their_values(table):
+    X, y = table(20, 6)
+    backwards = make_pool(load_data(X, y, "cpu"), Backwards(), seed=0, categorical=None)
+    expected = zlib.crc32(y[::-1].tobytes(), zlib.crc32(X[::-1].tobytes()))
+    assert backwards.fingerprint == expected
 
 
 def test_the_pool_is_on_the_device_of_the_data(table):

@@ -34,6 +34,16 @@ def test_an_order_is_made_once_per_pass(pool):
     assert made == [1, 1, 2, 2, 2]
 
 
+def test_a_batch_goes_on_in_the_next_order_where_one_ends(pool):
+    reader = PoolReader(type(pool)("natural", pool.x, pool.y, CountingPasses(), 0), seed=0)
+    x, _ = reader.read(7)
+    assert torch.equal(x, pool.x[:7])
+    x, _ = reader.read(25)
+    assert torch.equal(x, pool.x[[7, 8, 9, *range(10), *range(10), 0, 1]])
+    x, _ = reader.read(8)
+    assert torch.equal(x, pool.x[2:])
+
+
 def test_any_leading_shape(pool):
     x, y = PoolReader(pool, seed=0).read(2, 3, 4)
     assert (x.shape, y.shape) == ((2, 3, 4, 3), (2, 3, 4))

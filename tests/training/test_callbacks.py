@@ -1,7 +1,10 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import torch
 
-from metabalance.training.callbacks import log_loss, majority_and_minority_recall
+from metabalance.training.callbacks import CosineSchedule, log_loss, majority_and_minority_recall
 
 
 def test_recalls_by_hand() -> None:
@@ -18,3 +21,16 @@ def test_log_loss_by_hand_and_at_zero() -> None:
         -(np.log(0.5) + np.log(0.75)) / 2
     )
     assert np.isfinite(log_loss(np.array([[1.0, 0.0]]), np.array([1])))
+
+
+def test_the_learning_rate_falls_along_half_a_cosine() -> None:
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.4)
+    net = SimpleNamespace(optimizer_=optimizer, max_epochs=5)
+    schedule, rates = CosineSchedule(), []
+    schedule.on_train_begin(net)
+    for _ in range(5):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.on_epoch_end(net)
+    np.testing.assert_allclose(rates, 0.2 * (1 + np.cos(np.pi * np.arange(5) / 5)))
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0, abs=1e-12)

@@ -80,6 +80,74 @@ def test_skorch_callbacks_see_every_batch_and_epoch() -> None:
     assert loop.history[1, "train_loss"] < loop.history[0, "train_loss"]
 
 
+class Follow(Callback):
+    """Looks at single batches, which makes skorch run its own loop over them."""
+
+    def on_batch_begin(self, net, **kwargs):
+        self.seen = len(net.history[-1, "batches"])
+
+
+def test_the_history_is_skorchs_whether_or_not_batches_are_followed() -> None:
+    x, y = data()
+    modules = nn.Linear(3, 2), nn.Linear(3, 2)
+    modules[1].load_state_dict(modules[0].state_dict())
+    histories = []
+    for module, callbacks in zip(modules, ([Follow()], []), strict=True):
+        rule = ERM(module, CrossEntropy(), BatchStream(x, y, batch_size=100, random_state=0))
+        history = loop_for(rule, module, callbacks=callbacks).train().history
+        histories.append([{**epoch, "dur": None} for epoch in history])
+    followed, unfollowed = histories
+    assert followed == unfollowed
+    assert len(unfollowed[0]["batches"]) == unfollowed[0]["train_batch_count"] == 41
+    losses = [batch["train_loss"] for batch in unfollowed[1]["batches"]]
+    assert unfollowed[1]["train_loss"] == pytest.approx(sum(losses) / 41)
+
+
+def test_every_step_trains_even_where_a_callback_evaluates() -> None:
+    class Evaluate(Callback):
+        def on_batch_end(self, net, **kwargs):
+            net.module_.eval()
+
+    modes = []
+
+    class Rule(ERM):
+        def backward(self, batch):
+            modes.append(self.module[1].training)
+            return super().backward(batch)
+
+    x, y = data()
+    for callbacks in ([], [Evaluate()]):
+        module = nn.Sequential(nn.Linear(3, 2), nn.Dropout(0.1)).eval()
+        rule = Rule(module, CrossEntropy(), BatchStream(x, y, batch_size=1024, random_state=0))
+        loop_for(rule, module, callbacks=callbacks).train()
+    assert modes == [True] * 16
+
+
+class Turned(nn.Module):
+    """A linear layer whose weight gets a gradient with other strides than its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.linspace(-1, 1, 6).reshape(3, 2))
+
+    def forward(self, x):
+        return nn.functional.linear(x, self.weight.t().contiguous())
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.AdamW, torch.optim.SGD])
+def test_fused_optimizers_step_by_the_gradient_of_each_parameter(optimizer) -> None:
+    x, y = data()
+    stepped = []
+    for fused in (False, True):
+        module = Turned()
+        meta = MetaGradient(module, CrossEntropy(), inner_lr=0.5)
+        rule = MetaBalance(meta, MetaBatchStream(x, y, meta_steps=2, random_state=0))
+        loop_for(rule, module, optimizer=optimizer, optimizer__fused=fused).train()
+        stepped.append(module.weight)
+    assert stepped[1].grad.stride() == stepped[1].stride()
+    torch.testing.assert_close(stepped[1], stepped[0])
+
+
 def test_breaking_off_is_remembered() -> None:
     class Stop(Callback):
         def on_batch_end(self, net, **kwargs):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
-from skorch.callbacks import EarlyStopping, LRScheduler
+from skorch.callbacks import EarlyStopping
 from torch import nn
 
 from metabalance.estimators.choices import choose_loss, choose_module, choose_optimizer, choose_score
@@ -25,6 +25,7 @@ from metabalance.estimators.persistence import load_model, save_model
 from metabalance.estimators.tables import make_encoder
 from metabalance.nn import LossFunction
 from metabalance.training import (
+    CosineSchedule,
     EpochProgress,
     EpochScores,
     Part,
@@ -155,10 +156,11 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
             )
             loop = self._make_loop(module, rule, len(train), scores, device).train()
             predict_now()(train.x[:1])  # a network that diverged in the last steps must not pass for fitted
+            adapted = self._adapt(module, loss_fn, train)
 
         self.set_fitted_input(encoder, classes, tuple(train.x.shape[1:]), device)
         self.module_ = module.eval()
-        self.adapted_parameters_ = self._adapt(module, loss_fn, train)
+        self.adapted_parameters_ = adapted
         self.history_ = [_plain_scalars(epoch) for epoch in loop.history]
         self.rows_drawn_ = loop.budget_.rows_drawn
         self.interrupted_ = loop.interrupted_
@@ -180,14 +182,21 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
         device: torch.device,
     ) -> tuple[Part, Part | None]:
         """Hold rows out, fit the encoder to the others, and return both parts encoded on the device."""
-        train_rows, valid_rows = np.arange(len(codes)), None
-        if self.early_stopping:
-            train_rows, valid_rows = stratified_holdout(codes, self.validation_fraction, rng, classes)
+
+        def encoded(rows: Any, codes: NDArray[np.int64]) -> Part:
+            x = torch.from_numpy(encoder.transform(rows)).to(device)
+            return Part(x, torch.from_numpy(codes).to(device), codes)
+
+        if not self.early_stopping:
+            encoder.fit(X)
+            return encoded(X, codes), None
+        train_rows, valid_rows = stratified_holdout(codes, self.validation_fraction, rng, classes)
+        X_train = _safe_indexing(X, train_rows)
         # Whether a column holds numbers or text is a matter of the whole table, its statistics are not.
-        encoder.fit(X if valid_rows is None else _safe_indexing(X, train_rows), kinds_from=X)
-        x = torch.from_numpy(encoder.transform(X)).to(device)
-        everything = Part(x, torch.from_numpy(codes).to(device), codes)
-        return everything.subset(train_rows), None if valid_rows is None else everything.subset(valid_rows)
+        encoder.fit(X_train, kinds_from=X)
+        train = encoded(X_train, codes[train_rows])
+        del X_train  # before the next copy
+        return train, encoded(_safe_indexing(X, valid_rows), codes[valid_rows])
 
     def check_parameters(self) -> None:
         """Raise ValueError or TypeError for parameters that no data could be fitted with."""
@@ -316,12 +325,13 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
         self, module: nn.Module, rule: UpdateRule, n_rows: int, scores: EpochScores, device: torch.device
     ) -> TrainingLoop:
         optimizer, options = choose_optimizer(
-            self.optimizer, {"weight_decay": self.weight_decay, **self.options_for("optimizer")}
+            self.optimizer,
+            {"weight_decay": self.weight_decay, **self.options_for("optimizer")},
+            module,
         )
         callbacks: list[Any] = [("scores", scores)]
         if self.lr_schedule == "cosine":
-            policy = torch.optim.lr_scheduler.CosineAnnealingLR
-            callbacks.append(("lr_schedule", LRScheduler(policy, T_max=self.max_epochs)))
+            callbacks.append(("lr_schedule", CosineSchedule()))
         if self.verbose:
             callbacks.append(("progress", EpochProgress()))
         callbacks.extend(self.callbacks or [])

@@ -1,9 +1,16 @@
-"""The order in which one pass goes through the rows, for each strategy that works on row numbers."""
+"""The order in which the passes go through the rows, for each strategy that works on row numbers.
+
+Orders are drawn for `AT_ONCE` rows or so at a time: where passes are short, as with few rows of the rare
+class, several are drawn together, so that a batch costs the same on small data as on large.
+"""
 
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
+
+AT_ONCE = 8192
 
 
 class Passes(Protocol):
@@ -14,7 +21,7 @@ class Passes(Protocol):
         """Rows in one pass."""
 
     def order(self, generator: Generator) -> Tensor:
-        """Draw the row numbers of a new pass: int64 of shape (size,), on the CPU."""
+        """Draw the row numbers that come next: int64, always equally many, on the CPU."""
 
 
 class Shuffled:
@@ -24,8 +31,8 @@ class Shuffled:
         self.size = rows
 
     def order(self, generator: Generator) -> Tensor:
-        """Draw a permutation of all rows."""
-        return torch.randperm(self.size, generator=generator)
+        """Draw a permutation of all rows for every pass."""
+        return _shuffles(_passes_at_once(self.size), self.size, generator).flatten()
 
 
 class Undersampled:
@@ -38,13 +45,14 @@ class Undersampled:
         self.size = self._smallest * len(self._counts)
 
     def order(self, generator: Generator) -> Tensor:
-        """Draw the subsets and mix them."""
+        """Draw the subsets of every pass and mix them."""
+        passes = _passes_at_once(self.size)
         chosen, start = [], 0
         for count in self._counts:
-            chosen.append(start + _subset(count, self._smallest, generator))
+            chosen.append(start + _subsets(passes, count, self._smallest, generator))
             start += count
-        mixed = torch.randperm(self.size, generator=generator)
-        return self._rows[torch.cat(chosen)[mixed]]
+        mixed = _shuffles(passes, self.size, generator)
+        return self._rows[torch.cat(chosen, dim=1).gather(1, mixed).flatten()]
 
 
 class Oversampled:
@@ -56,16 +64,48 @@ class Oversampled:
         self.size = len(self._counts) * int(self._counts.max())
 
     def order(self, generator: Generator) -> Tensor:
-        """Draw classes, then rows (not `torch.multinomial`, which stops at 2**24 rows)."""
-        classes = torch.randint(len(self._counts), (self.size,), generator=generator)
+        """Draw classes, then rows (not `torch.multinomial`, which stops at 2**24 rows).
+
+        Every draw is like every other, so this need not end where a pass does.
+        """
+        classes = torch.randint(len(self._counts), (AT_ONCE,), generator=generator)
         # The remainder of a number below 2**62 is uniform to within 1e-11 for any class that fits in memory.
-        within = torch.randint(2**62, (self.size,), generator=generator) % self._counts[classes]
+        within = torch.randint(2**62, (AT_ONCE,), generator=generator) % self._counts[classes]
         return self._rows[self._starts[classes] + within]
 
 
 def _group(y: Tensor) -> tuple[Tensor, Tensor]:
     """Return the row numbers sorted by class, and the rows per class."""
-    return torch.argsort(y, stable=True), torch.unique(y, return_counts=True)[1]
+    labels = y.numpy()
+    counts = np.unique(labels, return_counts=True)[1]
+    # From 0 and in the fewest bytes that hold them: NumPy sorts small integers in linear time.
+    lowest, highest = int(labels.min()), int(labels.max())
+    small = (labels - lowest).astype(np.min_scalar_type(highest - lowest))
+    return torch.from_numpy(np.argsort(small, kind="stable")), torch.from_numpy(counts)
+
+
+def _passes_at_once(size: int) -> int:
+    return max(1, AT_ONCE // size)
+
+
+def _shuffles(times: int, n: int, generator: Generator) -> Tensor:
+    """Draw permutations of range(n), shape (times, n)."""
+    if times == 1:
+        return torch.randperm(n, generator=generator)[None]
+    keys = torch.rand(times, n, generator=generator, dtype=torch.float64)
+    return torch.from_numpy(np.argsort(keys.numpy(), axis=1))  # NumPy sorts several times as fast as torch
+
+
+def _subsets(times: int, n: int, size: int, generator: Generator) -> Tensor:
+    """Draw uniform subsets of range(n), shape (times, size), without repeats within each.
+
+    A shuffled range is cut into as many subsets as it holds.
+    """
+    cuts = n // size
+    if times <= cuts:
+        return _subset(n, times * size, generator).reshape(times, size)
+    shuffled = _shuffles(-(-times // cuts), n, generator)
+    return shuffled[:, : cuts * size].reshape(-1, size)[:times]
 
 
 def _subset(n: int, size: int, generator: Generator) -> Tensor:
@@ -74,13 +114,15 @@ def _subset(n: int, size: int, generator: Generator) -> Tensor:
     Repeats of uniform draws are dropped until enough are left. All numbers are treated alike, so the distinct
     ones are a uniform subset whatever their number, and so is a random part of them.
     """
-    if n == size:
-        return torch.arange(n)
     if n < 4 * size:
         return torch.randperm(n, generator=generator)[:size]
-    distinct: Tensor = torch.unique(torch.randint(n, (2 * size,), generator=generator))
-    while len(distinct) < size:
-        more = torch.randint(n, (size,), generator=generator)
-        distinct = torch.unique(torch.cat([distinct, more]))
+    drawn = torch.randint(n, (2 * size,), generator=generator)
+    while len(distinct := _distinct(drawn)) < size:
+        drawn = torch.cat([distinct, torch.randint(n, (size,), generator=generator)])
     kept = torch.randperm(len(distinct), generator=generator)[:size]
     return distinct.index_select(0, kept)
+
+
+def _distinct(numbers: Tensor) -> Tensor:
+    distinct: Tensor = torch.unique_consecutive(torch.from_numpy(np.sort(numbers.numpy())))
+    return distinct

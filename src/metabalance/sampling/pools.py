@@ -86,7 +86,7 @@ def make_pool(
         categorical=categorical,
         class_names=class_names,
     )
-    fingerprint = zlib.crc32(y.tobytes(), zlib.crc32(X.tobytes()))
+    fingerprint = zlib.crc32(np.ascontiguousarray(y).data, zlib.crc32(np.ascontiguousarray(X).data))
     device = data.x.device
     return Pool(
         resolved.name, _as_tensor(X).to(device), _as_tensor(y).to(device), Shuffled(len(y)), fingerprint

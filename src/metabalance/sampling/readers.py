@@ -1,4 +1,4 @@
-"""Reading a pool pass after pass, from a place that can be saved and returned to."""
+"""Reading the rows of a pool in the order of its passes, from a place that can be saved and returned to."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,8 +13,8 @@ from metabalance.sampling.pools import Pool
 class PoolReader:
     """Takes rows off a pool, one pass after the other.
 
-    The state is the generator as it was when the pass began, and how far the pass has been read: a few
-    kilobytes however long the pass is.
+    The state is the generator as it was when the present order was drawn, and how far that has been read: a
+    few kilobytes however long it is.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class PoolReader:
     def __init__(self, pool: Pool, *, seed: int) -> None:
         self._pool = pool
         self._generator = Generator().manual_seed(seed)
-        self._begin_pass()
+        self._draw_order()
 
     @property
     def pass_size(self) -> int:
@@ -35,22 +35,21 @@ class PoolReader:
 
     def read(self, *shape: int) -> tuple[Tensor, Tensor]:
         """Return the next rows and labels, in this leading shape."""
-        rows = self._take(torch.Size(shape).numel()).to(self._pool.x.device)
+        rows = self._take(torch.Size(shape).numel())
         x, y = self._pool.x.index_select(0, rows), self._pool.y.index_select(0, rows)
         return x.reshape(*shape, *x.shape[1:]), y.reshape(shape)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the pool is and the place in it."""
-        return {**self._identity, "generator": self._generator_at_pass.clone(), "position": self._position}
+        return {**self._identity, "generator": self._generator_at_order.clone(), "position": self._position}
 
     def check_state(self, state: Mapping[str, Any]) -> None:
         """Raise ValueError if the state is not of a reader of the same pool."""
         check_saved(state, self._identity, also=("generator", "position"))
         position = state["position"]
-        if isinstance(position, bool) or not isinstance(position, int) or not 0 <= position <= self.pass_size:
-            raise ValueError(
-                f"the state's position is {position!r}, which is no place in a pass of {self.pass_size}"
-            )
+        rows = len(self._order)
+        if isinstance(position, bool) or not isinstance(position, int) or not 0 <= position <= rows:
+            raise ValueError(f"the state's position is {position!r}, which is no place in {rows} rows")
         if not isinstance(state["generator"], Tensor) or state["generator"].dtype != torch.uint8:
             raise ValueError("the state's generator is damaged: save and load the whole state_dict")
 
@@ -58,7 +57,7 @@ class PoolReader:
         """Go to the place of ``state``; raises ValueError, and stays, if it is of another pool."""
         self.check_state(state)
         self._generator.set_state(state["generator"].cpu())
-        self._begin_pass()
+        self._draw_order()
         self._position = int(state["position"])
 
     @property
@@ -71,14 +70,19 @@ class PoolReader:
             "pool_checksum": pool.fingerprint,
         }
 
-    def _begin_pass(self) -> None:
-        self._generator_at_pass = self._generator.get_state()
-        self._order = self._pool.passes.order(self._generator)
+    def _draw_order(self) -> None:
+        self._generator_at_order = self._generator.get_state()
+        # Sent to the device once, so that batches need no transfer of their own.
+        self._order = self._pool.passes.order(self._generator).to(self._pool.x.device)
         self._position = 0
 
     def _take(self, count: int) -> Tensor:
-        """Return the next row numbers, over as many passes as it takes."""
-        taken = torch.empty(count, dtype=torch.int64)  # fails at once where it cannot fit in memory
+        """Return the next row numbers, over as many orders as it takes."""
+        if self._position + count <= len(self._order):
+            self._position += count
+            return self._order[self._position - count : self._position]
+        # Made first: it fails at once where it cannot fit in memory.
+        taken = torch.empty(count, dtype=torch.int64, device=self._order.device)
         filled = 0
         while True:
             piece = self._order[self._position : self._position + count - filled]
@@ -87,4 +91,4 @@ class PoolReader:
             filled += len(piece)
             if filled == count:
                 return taken
-            self._begin_pass()
+            self._draw_order()

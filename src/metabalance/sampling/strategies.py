@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from imblearn.combine import SMOTEENN
-from imblearn.over_sampling import ADASYN, SMOTE, SVMSMOTE, BorderlineSMOTE
+from imblearn.over_sampling import ADASYN, SVMSMOTE, BorderlineSMOTE
+from imblearn.over_sampling import SMOTE as ImblearnSMOTE
 from imblearn.under_sampling import AllKNN, ClusterCentroids, EditedNearestNeighbours, NearMiss
 from sklearn.base import clone
 
@@ -19,6 +20,7 @@ from metabalance.sampling.neighbours import (
     within_each_grown_class,
     within_smallest_class,
 )
+from metabalance.sampling.smote import SMOTE
 
 
 @runtime_checkable
@@ -80,7 +82,7 @@ class Strategy:
 def _smoteenn(k_neighbors: int, n_neighbors: int) -> SamplerLike:
     # As imbalanced-learn's default, whose cleaning step looks at every class.
     enn = EditedNearestNeighbours(sampling_strategy="all", n_neighbors=n_neighbors)
-    sampler: SamplerLike = SMOTEENN(smote=SMOTE(k_neighbors=k_neighbors), enn=enn)
+    sampler: SamplerLike = SMOTEENN(smote=ImblearnSMOTE(k_neighbors=k_neighbors), enn=enn)
     return sampler
 
 

@@ -1,7 +1,7 @@
 """Update rules and the loop that runs them."""
 
 from metabalance.training.budget import MIN_ROWS_PER_EPOCH, EpochBudget
-from metabalance.training.callbacks import EpochProgress, EpochScores
+from metabalance.training.callbacks import CosineSchedule, EpochProgress, EpochScores
 from metabalance.training.data import Part, stratified_holdout, watched_rows
 from metabalance.training.loop import TrainingLoop, resolve_device
 from metabalance.training.prediction import predict_probabilities, rows_per_chunk
@@ -12,6 +12,7 @@ from metabalance.training.threads import one_thread
 __all__ = [
     "ERM",
     "MIN_ROWS_PER_EPOCH",
+    "CosineSchedule",
     "EpochBudget",
     "EpochProgress",
     "EpochScores",

@@ -1,4 +1,4 @@
-"""What happens after an epoch: scores into the history, and a progress bar."""
+"""What happens after an epoch: scores into the history, a lower learning rate, and a progress bar."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from skorch.callbacks import Callback
 from torch import Tensor
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from metabalance.training.data import Part
 
@@ -63,6 +64,21 @@ class EpochScores(Callback):
         majority, minority = majority_and_minority_recall(probabilities, codes, self.majority)
         net.history.record(f"{prefix}_majority_recall", majority)
         net.history.record(f"{prefix}_minority_recall", minority)
+
+
+class CosineSchedule(Callback):
+    """Lower the learning rate after every epoch, along half a cosine down to 0 at ``max_epochs``.
+
+    skorch's ``LRScheduler`` does so too, but wants to be told of every batch for it.
+    """
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Take the optimizer in hand."""
+        self.schedule_ = CosineAnnealingLR(net.optimizer_, T_max=net.max_epochs)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Go one epoch down."""
+        self.schedule_.step()
 
 
 class EpochProgress(Callback):

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import EpochTimer, PassthroughScoring
+from skorch.callbacks import Callback, EpochTimer, PassthroughScoring
 from torch import nn
 
 from metabalance.training.budget import EpochBudget
@@ -93,15 +93,53 @@ class TrainingLoop(NeuralNet):
     ) -> None:
         """As in skorch, and remember whether the user broke it off, which skorch keeps to itself."""
         try:
-            super().run_single_epoch(iterator, training, prefix, step_fn, **kwargs)
+            if iterator is None or self._follows_batches():
+                super().run_single_epoch(iterator, training, prefix, step_fn, **kwargs)
+            else:
+                self._run_unfollowed(iterator)
         except KeyboardInterrupt:
             self.interrupted_ = True
             raise
 
+    def _follows_batches(self) -> bool:
+        """Whether a callback wants to be told of every batch."""
+        kinds = [type(callback) for _, callback in self.callbacks_]
+        return any(
+            kind.on_batch_begin is not Callback.on_batch_begin
+            or kind.on_batch_end is not Callback.on_batch_end
+            for kind in kinds
+        )
+
+    def _run_unfollowed(self, batches: EpochBatches) -> None:
+        """One epoch where nobody looks at single batches: their losses are read at its end, all at once.
+
+        A loss read after every batch would have the device wait for it. The history becomes skorch's.
+        """
+        losses = [self.train_step(batch)["loss"] for batch in batches]
+        for loss in torch.stack(losses).tolist():
+            self.history.new_batch()
+            self.history.record_batch("train_loss", loss)
+            self.history.record_batch("train_batch_size", self.rule.rows_per_update)
+        self.history.record("train_batch_count", len(losses))
+
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Fill ``.grad`` by the update rule; skorch steps the optimizer afterwards."""
-        self._set_training(True)
-        return {"loss": self.rule.backward(batch), "y_pred": None}
+        if not self.module_.training:  # asked first, since setting it goes through all parts of the module
+            self._set_training(True)
+        loss = self.rule.backward(batch)
+        _lay_out_gradients(self.optimizer_)
+        return {"loss": loss, "y_pred": None}
+
+
+def _lay_out_gradients(optimizer: torch.optim.Optimizer) -> None:
+    """Give every gradient the strides of its parameter, as the backward pass of a loss does by itself.
+
+    The fused optimizers take both by their position in memory, and on the CPU do not check that they match.
+    """
+    for parameter in (parameter for group in optimizer.param_groups for parameter in group["params"]):
+        gradient = parameter.grad
+        if gradient is not None and not gradient.is_sparse and gradient.stride() != parameter.stride():
+            parameter.grad = torch.empty_like(parameter).copy_(gradient)
 
 
 def resolve_device(device: str | torch.device) -> torch.device:

@@ -3,10 +3,10 @@
 Everything else about training (loop, early stopping, schedule, history) is the same for all rules.
 """
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from metabalance.meta import MetaGradient
@@ -53,10 +53,9 @@ class ERM(UpdateRule):
         """Back-propagate the loss of one batch."""
         x, y = batch
         loss = check_scalar(self.loss_fn(self.module(x), y))
-        if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"the loss of a batch is {loss.item()}: lower lr, or look for huge features"
-            )
+        value = loss.item()
+        if not math.isfinite(value):
+            raise FloatingPointError(f"the loss of a batch is {value}: lower lr, or look for huge features")
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
