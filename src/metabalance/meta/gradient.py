@@ -185,11 +185,16 @@ class MetaGradient:
 
 
 def accumulate(params: dict[str, Tensor], gradients: dict[str, Tensor]) -> None:
-    """Add to ``.grad`` in place, or set it where there is none yet."""
+    """Add to ``.grad`` in place, or set it where there is none yet, laid out in memory like its parameter.
+
+    Fused optimizers take both by their position in memory and do not check that they match.
+    """
     with torch.no_grad():
         for name, gradient in gradients.items():
             parameter = params[name]
-            if parameter.grad is None:
+            if parameter.grad is not None:
+                parameter.grad.add_(gradient)
+            elif gradient.stride() == parameter.stride():
                 parameter.grad = gradient
             else:
-                parameter.grad.add_(gradient)
+                parameter.grad = torch.empty_like(parameter).copy_(gradient)

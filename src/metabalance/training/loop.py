@@ -126,20 +126,7 @@ class TrainingLoop(NeuralNet):
         """Fill ``.grad`` by the update rule; skorch steps the optimizer afterwards."""
         if not self.module_.training:  # asked first, since setting it goes through all parts of the module
             self._set_training(True)
-        loss = self.rule.backward(batch)
-        _lay_out_gradients(self.optimizer_)
-        return {"loss": loss, "y_pred": None}
-
-
-def _lay_out_gradients(optimizer: torch.optim.Optimizer) -> None:
-    """Give every gradient the strides of its parameter, as the backward pass of a loss does by itself.
-
-    The fused optimizers take both by their position in memory, and on the CPU do not check that they match.
-    """
-    for parameter in (parameter for group in optimizer.param_groups for parameter in group["params"]):
-        gradient = parameter.grad
-        if gradient is not None and not gradient.is_sparse and gradient.stride() != parameter.stride():
-            parameter.grad = torch.empty_like(parameter).copy_(gradient)
+        return {"loss": self.rule.backward(batch), "y_pred": None}
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
