@@ -124,7 +124,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with torch_threads(1):
         check_that_updates_agree()
-    timings = measure(candidates(), repeats=arguments.repeats)
+    timings = measure(candidates(), repeats=arguments.repeats, shortest=0.05)
     frame = timing_frame(timings, baseline=SGD)
     print(as_table(frame, digits=2))
     print()

@@ -1,6 +1,7 @@
 """The compiled engine: its formula on every module, and its promises about compiling on small ones."""
 
 import copy
+import sys
 import warnings
 from collections.abc import Iterator
 from itertools import chain
@@ -13,7 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from metabalance.meta import MetaGradient
 from metabalance.meta.algorithm import Algorithm
-from metabalance.meta.compiled import _outer_gradient
+from metabalance.meta.compiled import _may_change, _outer_gradient
 from metabalance.meta.engines import plain_attention
 
 
@@ -132,6 +133,45 @@ def test_what_is_changed_in_the_model_is_noticed():
     model.zero_grad()
     meta.backward(support, query)
     assert (model[1].weight.grad != 0).any()
+
+
+SCALE = 1.0
+
+
+class Scaled(nn.Linear):
+    """A forward that reads a global of the module it is written in."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(SCALE * x)
+
+
+def test_a_global_setting_that_is_changed_is_noticed(monkeypatch):
+    model = Scaled(4, 3)
+    meta = MetaGradient(model, cross_entropy, inner_lr=0.1, engine="compiled")
+    support, query = _batches()
+    for _ in range(2):
+        meta.backward(support, query)
+    monkeypatch.setattr(sys.modules[__name__], "SCALE", 0.0)
+    model.zero_grad()
+    meta.backward(support, query)
+    assert (model.weight.grad == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("loss_of._modules['model'].training", True),
+        ("", True),
+        ("G['__import___main__'].SCALE", True),
+        ("G['__import_torch_geometric_dot_nn'].SCALE", True),
+        ("G['__import_torch_dot_nn_dot_functional'].relu", False),
+        ("G['__import_metabalance_dot_meta_dot_checks'].check_scalar", False),
+        ("dict(G['Derivative'].__dict__)['__new__'].__func__", False),
+        ("G['__builtins_dict___0']['zip']", False),
+    ],
+)
+def test_which_guards_are_kept(name, expected):
+    assert _may_change(name) is expected
 
 
 def test_parameters_that_were_moved_by_hand_are_used():

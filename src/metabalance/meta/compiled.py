@@ -6,6 +6,7 @@ under ``vmap`` as a whole, derivatives inside: taken outside, ``vmap``'s rule fo
 LayerNorm makes Hessian products wrong (torch 2.13; functorch issue 534).
 """
 
+import re
 from collections.abc import Callable, Hashable
 from functools import lru_cache
 from types import FunctionType
@@ -109,9 +110,25 @@ def _compiled_function(structure: Hashable, on_cuda: bool) -> Callable[..., Any]
     code = _outer_gradient.__code__.replace()
     function = FunctionType(code, _outer_gradient.__globals__, _outer_gradient.__name__)
     # Random numbers from torch's own operators: cheaper on the CPU, and the same as without compiling.
-    fast_calls = "triton.cudagraphs" if on_cuda else "cpp_wrapper"
-    options: dict[str, str | int | bool | Callable[..., Any]] = {"fallback_random": True, fast_calls: True}
+    options: dict[str, str | int | bool | Callable[..., Any]] = {"fallback_random": True}
+    options["triton.cudagraphs" if on_cuda else "cpp_wrapper"] = True
+    if torch.__version__ >= (2, 8):  # type: ignore[operator]
+        options["guard_filter_fn"] = lambda guards: [_may_change(guard.name) for guard in guards]
     return torch.compile(function, fullgraph=True, dynamic=False, options=options)
+
+
+def _may_change(name: str) -> bool:
+    """Whether what a guard of torch.compile looks at can change between updates.
+
+    Functions and classes of torch, of this library and of Python cannot, and looking at them takes a tenth of
+    a small update. A global of any other module may well be a setting.
+    """
+    found = re.search(r"G\['(\w+)'\]", name)
+    if found is None:
+        return True
+    # torch names modules like this; other globals are those of this module.
+    module = re.fullmatch(r"__import_(.+?)(_dot_.*)?", found[1])
+    return module is not None and module[1] not in {"torch", "metabalance", "contextlib"}
 
 
 def _outer_gradient(
