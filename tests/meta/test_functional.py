@@ -2,7 +2,14 @@
 
 import torch
 
-from metabalance.meta.functional import gradients_of, hessian_product, part_of, weighted_sum
+from metabalance.meta.functional import (
+    accumulate,
+    edges_of,
+    gradients_of,
+    hessian_product,
+    part_of,
+    weighted_sum,
+)
 
 
 def test_hessian_product_of_a_quadratic():
@@ -11,14 +18,14 @@ def test_hessian_product_of_a_quadratic():
     gradients = gradients_of(0.5 * theta @ matrix @ theta, {"theta": theta}, "support", create_graph=True)
     vector = torch.tensor([0.3, 0.7], dtype=torch.float64)
     torch.testing.assert_close(
-        hessian_product(gradients, {"theta": theta}, {"theta": vector})["theta"], matrix @ vector
+        hessian_product(edges_of(gradients), {"theta": theta}, {"theta": vector})["theta"], matrix @ vector
     )
 
 
 def test_a_linear_loss_has_no_hessian():
     theta = torch.ones(2, requires_grad=True)
     gradients = gradients_of(theta.sum(), {"theta": theta}, "support", create_graph=True)
-    assert hessian_product(gradients, {"theta": theta}, {"theta": torch.ones(2)}) == {}
+    assert hessian_product(edges_of(gradients), {"theta": theta}, {"theta": torch.ones(2)}) == {}
 
 
 def test_gradients_leave_out_what_is_not_reached():
@@ -34,6 +41,15 @@ def test_weighted_sum_joins_names_and_leaves_its_terms_alone():
     assert torch.equal(total["x"], torch.full((2,), -5.0))
     assert torch.equal(total["y"], torch.full((2,), -6.0))
     assert torch.equal(a, torch.ones(2))
+
+
+def test_terms_are_added_in_place():
+    total = {"x": torch.ones(2), "y": torch.zeros(2)}
+    before = total["x"]
+    accumulate(total, [(None, {"x": torch.ones(1).expand(2)}), (-0.5, {"x": torch.full((2,), 4.0)})])
+    assert total["x"] is before
+    assert torch.equal(before, torch.zeros(2))
+    assert torch.equal(total["y"], torch.zeros(2))
 
 
 def test_part_of_goes_through_tuples_and_dicts():

@@ -84,7 +84,6 @@ def adapt(
             gradient = weighted_sum([(None, gradient), (weight, gradients_of(loss, leaf, "data"))])
             losses.append(loss.detach())
     checks.check_losses_finite({"data": torch.stack(losses)}, f"chunk (of {chunk_size} rows)")
-    checks.check_dense(gradient)
     checks.check_gradients_finite(gradient)
     return weighted_sum([(None, copied(params)), (-step, gradient)])
 

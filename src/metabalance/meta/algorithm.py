@@ -18,7 +18,7 @@ from metabalance.meta.functional import LossOf, Pair, Tensors, Term, weighted_su
 
 
 class OuterGradient(NamedTuple):
-    """What one outer update produces, detached: gradients and losses of a meta step, or of all of them.
+    """What one outer update produces, detached: gradients over all meta steps, losses of each.
 
     ``gradients`` hold only parameters that a loss reached.
     """
@@ -43,6 +43,15 @@ class OuterGradient(NamedTuple):
             return self.finite
         tensors = [*self.gradients.values(), self.support_losses, self.query_losses]
         return torch.isfinite(nn.utils.get_total_norm(tensors))
+
+
+class MetaStep(NamedTuple):
+    """What :func:`meta_gradient` finds, detached: the gradient is Σ weight · tensors over ``terms``."""
+
+    terms: list[Term]
+    support_losses: Tensor
+    query_losses: Tensor
+    buffers: Tensors
 
 
 class Derivative(NamedTuple):
@@ -125,24 +134,26 @@ def meta_gradient(
     buffers: Tensors,
     support: Pair,
     query: Pair,
-) -> OuterGradient:
+) -> MetaStep:
     """(I − inner_lr·H_X(θ))·∇L_Z(θ') + beta·∇L_X(θ), at θ' = θ − inner_lr·∇L_X(θ).
 
     The Hessian is never built: its product with ∇L_Z(θ') is a derivative of ∇L_X(θ). So the graph of the
     query pass is gone before the graph of the support pass is differentiated a second time.
     """
-    at_theta = passes.support(params, buffers, support, terms.support_order)
-    buffers = at_theta.buffers if terms.support_moves_buffers else buffers
-
-    adapted = params
-    if terms.adapts:
-        adapted = weighted_sum([(None, params), (-inner_lr, at_theta.gradients)])
-    at_adapted = passes.query(adapted, buffers, query)
-    buffers = at_adapted.buffers if terms.query_moves_buffers else buffers
-
-    parts: list[Term] = [(None, passes.total(at_adapted.gradients))]
-    if terms.hessian:
-        parts.append((-inner_lr, at_theta.hessian_product(at_adapted.gradients)))
+    parts: list[Term] = []
+    support_losses, g_support, moved, hessian_product = passes.support(
+        params, buffers, support, terms.support_order
+    )
+    buffers = moved if terms.support_moves_buffers else buffers
+    adapted = weighted_sum([(None, params), (-inner_lr, g_support)]) if terms.adapts else params
     if terms.support:
-        parts.append((beta, passes.total(at_theta.gradients)))
-    return OuterGradient(weighted_sum(parts), at_theta.losses, at_adapted.losses, buffers)
+        parts.append((beta, passes.total(g_support)))
+    del g_support  # from here on only its graph is needed
+
+    query_losses, g_query, moved, _ = passes.query(adapted, buffers, query)
+    buffers = moved if terms.query_moves_buffers else buffers
+    del adapted
+    parts.append((None, passes.total(g_query)))
+    if terms.hessian:
+        parts.append((-inner_lr, hessian_product(g_query)))
+    return MetaStep(parts, support_losses, query_losses, buffers)

@@ -20,7 +20,7 @@ from metabalance.meta.algorithm import Algorithm, Derivative, OuterGradient, Ter
 from metabalance.meta.checks import pair_leaves
 from metabalance.meta.dropout import UniformDropout
 from metabalance.meta.engines import no_hessian, plain_attention, vectorized
-from metabalance.meta.functional import LossOf, Pair, Tensors, detached
+from metabalance.meta.functional import LossOf, Pair, Tensors, detached, weighted_sum
 
 MAX_FUNCTIONS = 64
 """Compiled functions that a process keeps, for as many structures and shapes."""
@@ -145,8 +145,8 @@ def _outer_gradient(
     passes = FunctionalPasses(loss_of)
 
     def of_one_step(support: Pair, query: Pair) -> Any:
-        outer = meta_gradient(passes, terms, inner_lr, beta, params, {}, support, query)
-        return outer.gradients, outer.support_losses, outer.query_losses
+        step = meta_gradient(passes, terms, inner_lr, beta, params, {}, support, query)
+        return weighted_sum(step.terms), step.support_losses, step.query_losses
 
     with UniformDropout():
         gradients, support_losses, query_losses = vmap(of_one_step, randomness="different")(support, query)

@@ -26,14 +26,17 @@ from metabalance.meta.dropout import UniformDropout
 from metabalance.meta.functional import (
     Pair,
     Tensors,
+    accumulate,
     copied,
     detached,
+    edges_of,
     gradients_of,
     hessian_product,
     loss_at,
     part_of,
     weighted_sum,
 )
+from metabalance.meta.second_order import FastSecondDerivatives
 
 Run: TypeAlias = Callable[[Tensors, Tensors, Pair], tuple[Tensor, Tensors]]
 """(params, buffers, batch) → (losses, new buffers), without changing its arguments."""
@@ -41,32 +44,34 @@ Run: TypeAlias = Callable[[Tensors, Tensors, Pair], tuple[Tensor, Tensors]]
 
 @dataclass(frozen=True)
 class AutogradPasses:
-    """Differentiates what ``run`` computes.
+    """Differentiates what the two functions compute, that of the support batches twice if need be.
 
-    ``spread`` turns parameters, shared or each meta step's own, into what ``run`` takes.
+    ``spread`` turns parameters, shared or each meta step's own, into what the functions take.
     """
 
-    run: Run
+    run_support: Run
+    run_query: Run
     spread: Callable[[Tensors], Tensors]
     total: Callable[[Tensors], Tensors]
 
     def support(self, params: Tensors, buffers: Tensors, batch: Pair, order: int) -> Derivative:
-        """Differentiate at θ; the graph stays alive for Hessian products as long as the result does."""
+        """Differentiate at θ; the graph stays alive for Hessian products as long as their function does."""
         leaf = as_leaves(params) if order else detached(params)
         at = self.spread(leaf)
-        losses, moved = self.run(at, buffers, batch)
+        losses, moved = self.run_support(at, buffers, batch)
         gradients = gradients_of(losses, at, "support", create_graph=order == 2) if order else {}
+        graph = edges_of(gradients)
         return Derivative(
             losses.detach(),
             detached(gradients),
             moved,
-            lambda vector: hessian_product(gradients, leaf, vector),
+            lambda vector: hessian_product(graph, leaf, vector),
         )
 
     def query(self, adapted: Tensors, buffers: Tensors, batch: Pair) -> Derivative:
         """Differentiate at θ'."""
         leaf = as_leaves(self.spread(adapted))
-        losses, moved = self.run(leaf, buffers, batch)
+        losses, moved = self.run_query(leaf, buffers, batch)
         gradients = gradients_of(losses, leaf, "query")
         return Derivative(losses.detach(), gradients, moved, no_hessian)
 
@@ -85,32 +90,47 @@ def loop(
     algorithm: Algorithm, params: Tensors, buffers: Tensors, support: Pair, query: Pair, meta_steps: int
 ) -> OuterGradient:
     """One meta step after the other: memory does not grow with S, and buffers move sequentially."""
+    passes = loop_passes(algorithm)
+    # The sum over meta steps is there from the start, so that one meta step takes as much memory as many.
+    total = {name: torch.zeros_like(p) for name, p in params.items()}
+    reached: set[str] = set()
+    losses = []
+    for s in range(meta_steps):
+        step = meta_gradient(
+            passes,
+            algorithm.terms,
+            algorithm.inner_lr,
+            algorithm.beta,
+            params,
+            buffers,
+            part_of(support, s),
+            part_of(query, s),
+        )
+        accumulate(total, step.terms)
+        reached.update(*(tensors for _, tensors in step.terms))
+        losses.append((step.support_losses, step.query_losses))
+        buffers = step.buffers
+        del step
+        torch.clear_autocast_cache()  # or it would keep each meta step's θ' in low precision
+    support_losses, query_losses = (torch.stack(column) for column in zip(*losses, strict=True))
+    gradients = {name: gradient for name, gradient in total.items() if name in reached}
+    outer = OuterGradient(gradients, support_losses, query_losses, buffers)
+    return outer.mean() if algorithm.reduction == "mean" else outer
+
+
+def loop_passes(algorithm: Algorithm) -> AutogradPasses:
+    """The passes of one meta step."""
 
     def run(params: Tensors, buffers: Tensors, batch: Pair) -> tuple[Tensor, Tensors]:
         loss, moved = loss_at(algorithm.loss_of, params, copied(buffers), batch)
         return loss, detached(moved)
 
-    passes = AutogradPasses(run, spread=dict, total=dict)
-    total: Tensors = {}
-    losses = []
-    for s in range(meta_steps):
-        with plain_attention() if algorithm.terms.hessian else contextlib.nullcontext():
-            one = meta_gradient(
-                passes,
-                algorithm.terms,
-                algorithm.inner_lr,
-                algorithm.beta,
-                params,
-                buffers,
-                part_of(support, s),
-                part_of(query, s),
-            )
-        total = weighted_sum([(None, total), (None, one.gradients)])
-        losses.append((one.support_losses, one.query_losses))
-        buffers = one.buffers
-    support_losses, query_losses = (torch.stack(column) for column in zip(*losses, strict=True))
-    outer = OuterGradient(total, support_losses, query_losses, buffers)
-    return outer.mean() if algorithm.reduction == "mean" else outer
+    def run_twice_differentiable(params: Tensors, buffers: Tensors, batch: Pair) -> tuple[Tensor, Tensors]:
+        with plain_attention(), FastSecondDerivatives():
+            return run(params, buffers, batch)
+
+    run_support = run_twice_differentiable if algorithm.terms.hessian else run
+    return AutogradPasses(run_support, run, spread=dict, total=dict)
 
 
 def vectorized(
@@ -139,8 +159,8 @@ def vectorized(
         return {name: gradient.sum(0) for name, gradient in gradients.items()}
 
     with plain_attention():
-        outer = meta_gradient(
-            AutogradPasses(run, spread, total),
+        step = meta_gradient(
+            AutogradPasses(run, run, spread, total),
             algorithm.terms,
             algorithm.inner_lr,
             algorithm.beta,
@@ -149,6 +169,7 @@ def vectorized(
             support,
             query,
         )
+    outer = OuterGradient(weighted_sum(step.terms), *step[1:])
     return outer.mean() if algorithm.reduction == "mean" else outer
 
 

@@ -4,12 +4,14 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.func import functional_call
 
-from metabalance.meta.checks import Batch, LossFunction, check_scalar
+from metabalance.meta.checks import Batch, LossFunction, check_dense, check_scalar
 
 Tensors: TypeAlias = dict[str, Tensor]
 Pair: TypeAlias = tuple[Batch, Batch]
+Edges: TypeAlias = dict[str, GradientEdge]
 Term: TypeAlias = tuple[float | Tensor | None, Tensors]
 """Weight and tensors of one term of a sum; None weighs 1."""
 
@@ -61,12 +63,18 @@ def gradients_of(losses: Tensor, params: Tensors, which: str, *, create_graph: b
             f"the {which} loss depends on no parameter that requires a gradient: look for torch.no_grad(), "
             ".detach() or .item() in the model or the loss, or around this call"
         )
+    check_dense(gradients)
     return gradients
 
 
-def hessian_product(gradients: Tensors, params: Tensors, vector: Tensors) -> Tensors:
-    """H·vector, where ``gradients`` still carry the graph that made them."""
-    names = [name for name, g in gradients.items() if g.requires_grad and name in vector]
+def edges_of(gradients: Tensors) -> Edges:
+    """Where the gradients stand in the graph that made them, which lets go of their values."""
+    return {name: get_gradient_edge(g) for name, g in gradients.items() if g.requires_grad}
+
+
+def hessian_product(gradients: Edges, params: Tensors, vector: Tensors) -> Tensors:
+    """H·vector, by a derivative of ∇·vector."""
+    names = [name for name in gradients if name in vector]
     if not names:  # the loss is linear in the parameters
         return {}
     products: tuple[Tensor | None, ...] = torch.autograd.grad(
@@ -90,6 +98,13 @@ def weighted_sum(terms: list[Term]) -> Tensors:
             else:
                 total[name] = torch.add(total[name], tensor, alpha=1.0 if weight is None else weight)
     return total
+
+
+def accumulate(total: Tensors, terms: list[Term]) -> None:
+    """Add Σ weight · tensor to ``total`` by name, in place."""
+    for weight, tensors in terms:
+        for name, tensor in tensors.items():
+            total[name].add_(tensor, alpha=1.0 if weight is None else float(weight))
 
 
 def detached(tensors: Tensors) -> Tensors:

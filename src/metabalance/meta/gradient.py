@@ -169,7 +169,6 @@ class MetaGradient:
         outer = self._evaluate(
             self._algorithm, params, buffers, (support[0], support[1]), (query[0], query[1]), meta_steps
         )
-        checks.check_dense(outer.gradients)
         if not bool(outer.is_finite()):
             checks.check_losses_finite(
                 {"support": outer.support_losses, "query": outer.query_losses}, "meta step"

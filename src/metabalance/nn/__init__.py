@@ -2,5 +2,6 @@
 
 from metabalance.nn.losses import CrossEntropy, FocalLoss, LossFunction, class_logits
 from metabalance.nn.mlp import MLP
+from metabalance.nn.resnet import ResNet
 
-__all__ = ["MLP", "CrossEntropy", "FocalLoss", "LossFunction", "class_logits"]
+__all__ = ["MLP", "CrossEntropy", "FocalLoss", "LossFunction", "ResNet", "class_logits"]
