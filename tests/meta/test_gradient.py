@@ -245,6 +245,18 @@ def test_bfloat16_autocast_is_close_to_float32(mlp_case, engine, beta):
         assert (g - full[name]).norm() < 0.03 * size, name
 
 
+@pytest.mark.parametrize("engine", ["loop", "vectorized"])
+def test_gradients_are_laid_out_like_their_parameters(engine):
+    class Turned(nn.Linear):
+        def forward(self, x):
+            return x @ self.weight.t().contiguous() + self.bias
+
+    model = Turned(4, 3)
+    x, y = torch.randn(2, 5, 4), torch.randint(3, (2, 5))
+    MetaGradient(model, nn.functional.cross_entropy, inner_lr=0.1, engine=engine).backward((x, y), (x, y))
+    assert [p.grad.stride() for p in model.parameters()] == [p.stride() for p in model.parameters()]
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_agrees_with_cpu(case):
     expected = {name: None if g is None else g.cpu() for name, g in gradients_of(case).items()}
