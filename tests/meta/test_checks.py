@@ -28,7 +28,7 @@ X, Y = torch.ones(3, 5, 4), torch.zeros(3, 5, 2)
         (
             {"engine": "vmap"},
             ValueError,
-            "engine must be one of 'auto', 'loop', 'vectorized', 'compiled', got 'vmap'",
+            "engine must be one of 'auto', 'loop', 'vectorized', 'compiled', 'captured', got 'vmap'",
         ),
         ({"buffers": "none"}, ValueError, "buffers must be one of 'both', .*'frozen', got 'none'"),
     ],

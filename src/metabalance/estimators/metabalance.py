@@ -42,7 +42,7 @@ class MetaBalanceClassifier(ImbalancedClassifier):
         Rows in each support and each query batch.
     order : {"exact", "first"}, default="exact"
         Whether the outer gradient includes the second-order term.
-    engine : {"auto", "loop", "vectorized", "compiled"}, default="auto"
+    engine : {"auto", "loop", "vectorized", "compiled", "captured"}, default="auto"
         How the meta steps are evaluated; see `MetaGradient`. "auto" compiles the update of a dense network
         where the epochs that are sure to run (``max_epochs``, or one more than the patience of early
         stopping) pay for the seconds of compiling.

@@ -3,12 +3,13 @@
 import warnings
 
 from metabalance.meta.algorithm import Algorithm, OuterGradient
+from metabalance.meta.captured import CapturedEngine, CaptureError
 from metabalance.meta.choice import choose_engine
 from metabalance.meta.compiled import CompilationError, CompiledEngine
 from metabalance.meta.engines import loop, vectorized
 from metabalance.meta.functional import Pair, Tensors, first_line
 
-ENGINES = ("auto", "loop", "vectorized", "compiled")
+ENGINES = ("auto", "loop", "vectorized", "compiled", "captured")
 
 
 class Dispatcher:
@@ -27,6 +28,7 @@ class Dispatcher:
         self._is_free = engine == "auto"
         self._updates = updates
         self._compiled = CompiledEngine()
+        self._captured = CapturedEngine()
 
     def __call__(
         self,
@@ -41,6 +43,18 @@ class Dispatcher:
         arguments = (algorithm, params, buffers, support, query, meta_steps)
         if self.engine == "auto":
             self.engine = choose_engine(algorithm.model, support, query, self._updates)
+        if self.engine == "captured":
+            try:
+                return self._captured(*arguments)
+            except CaptureError as error:
+                reason = first_line(error)
+            self.engine = "loop"
+            warnings.warn(
+                f"the meta step of {type(algorithm.model).__name__} cannot be recorded as a CUDA graph "
+                f"({reason}): engine='loop' is used from now on; pass it to silence this warning",
+                UserWarning,
+                stacklevel=3,
+            )
         if self.engine == "loop":
             return loop(*arguments)
         try:

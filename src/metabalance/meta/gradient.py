@@ -63,7 +63,7 @@ class MetaGradient:
         "first" leaves the Hessian out: ∇L_Z(θ') + beta·∇L_X(θ), without a second-order graph.
     reduction : {"mean", "sum"}, default="mean"
         How the meta steps are reduced, in the gradient and in the losses returned.
-    engine : {"auto", "loop", "vectorized", "compiled"}, default="auto"
+    engine : {"auto", "loop", "vectorized", "compiled", "captured"}, default="auto"
         "loop" keeps the graph of one meta step at a time. "vectorized" runs all S at once under
         :func:`torch.func.vmap`: many times faster for small dense nets, slower for convolutions. "compiled"
         is "vectorized" as one function of :func:`torch.compile`: again several times faster, after some
@@ -73,6 +73,8 @@ class MetaGradient:
         such a model it takes "compiled" if ``updates`` is given and compiling pays for that many
         (:func:`metabalance.meta.choice.pays_to_compile`), else "vectorized" up to 30,000 parameters, "loop"
         above. If the model's own forward cannot be vectorized, it warns once and loops from then on.
+        "captured" is "loop" on CUDA with one meta step recorded as a CUDA graph and replayed, for networks
+        whose kernels are short; shapes must stay the same, and the model must not wait for the GPU.
     updates : int, optional
         How many times `backward` will be called, as far as that is known; only "auto" asks for it.
     buffers : {"both", "support", "query", "frozen"}, default="both"

@@ -1,0 +1,105 @@
+"""The captured engine against the loop: its bookkeeping on any machine, CUDA graphs where there is a GPU."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from metabalance.meta import MetaGradient
+from metabalance.meta.algorithm import Algorithm
+from metabalance.meta.captured import CapturedEngine, CaptureError
+from metabalance.meta.engines import loop
+
+
+def _again(run):
+    """Stands in for a CUDA graph: a warm-up, and a function that does the same again."""
+    run()
+    return run
+
+
+def _outer(engine, algorithm, support, query):
+    params = {name: p for name, p in algorithm.model.named_parameters() if p.requires_grad}
+    return engine(algorithm, params, dict(algorithm.model.named_buffers()), support, query, 3)
+
+
+@pytest.mark.parametrize("order", ["exact", "first"])
+@pytest.mark.parametrize("policy", ["both", "frozen"])
+def test_replays_do_what_the_loop_does(case, order, policy):
+    algorithm = Algorithm(case.model, case.loss_fn, 0.3, 0.4, order, policy)
+    engine = CapturedEngine(_again)
+    swapped = case.query, case.support  # rows differ, so this is another situation
+    for support, query in ((case.support, case.query), (case.support, case.query), swapped, swapped):
+        found, expected = (_outer(way, algorithm, support, query) for way in (engine, loop))
+        assert found.gradients.keys() == expected.gradients.keys()
+        assert found.buffers.keys() == expected.buffers.keys()
+        for one, other in (
+            *((found.gradients[name], expected.gradients[name]) for name in expected.gradients),
+            *((found.buffers[name], expected.buffers[name]) for name in expected.buffers),
+            (found.support_losses, expected.support_losses),
+            (found.query_losses, expected.query_losses),
+        ):
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+
+
+def test_replays_use_the_parameters_as_they_are_and_hand_out_gradients_of_their_own(mlp_case):
+    algorithm = Algorithm(mlp_case.model, mlp_case.loss_fn, 0.3, 0.4, "exact", "both")
+    engine = CapturedEngine(_again)
+    for _ in range(2):
+        before = _outer(engine, algorithm, mlp_case.support, mlp_case.query)
+    kept = copy.deepcopy(before.gradients)
+    with torch.no_grad():
+        for parameter in mlp_case.model.parameters():
+            parameter.mul_(0.5)
+    after = _outer(engine, algorithm, mlp_case.support, mlp_case.query)
+    expected = _outer(loop, algorithm, mlp_case.support, mlp_case.query)
+    for name, gradient in after.gradients.items():
+        torch.testing.assert_close(gradient, expected.gradients[name])
+        assert torch.equal(before.gradients[name], kept[name])
+
+
+def test_what_cannot_be_recorded_is_said():
+    def refuse(run):
+        raise RuntimeError("operation not permitted when stream is capturing\nmore")
+
+    algorithm = Algorithm(nn.Linear(2, 2), cross_entropy, 0.3, 0.0, "exact", "both")
+    pair = torch.randn(3, 4, 2), torch.randint(2, (3, 4))
+    engine = CapturedEngine(refuse)
+    _outer(engine, algorithm, pair, pair)
+    with pytest.raises(CaptureError, match=r"^operation not permitted when stream is capturing$"):
+        _outer(engine, algorithm, pair, pair)
+
+
+def test_without_cuda_the_remedy_is_named():
+    pair = torch.randn(3, 4, 2), torch.randint(2, (3, 4))
+    meta = MetaGradient(nn.Linear(2, 2), cross_entropy, inner_lr=0.1, engine="captured")
+    with pytest.raises(ValueError, match="records CUDA graphs, but the model is on cpu: use engine='loop'"):
+        meta.backward(pair, pair)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("engine", ["captured", "compiled"])
+def test_cuda_graphs_give_the_gradient_of_the_loop(engine):
+    norm = nn.BatchNorm1d(8) if engine == "captured" else nn.LayerNorm(8)
+    model = nn.Sequential(nn.Linear(4, 8), norm, nn.Tanh(), nn.Linear(8, 3)).cuda()
+    meta = {
+        name: MetaGradient(model, cross_entropy, inner_lr=0.3, engine=name, buffers="frozen")
+        for name in ("loop", engine)
+    }
+    for seed in range(4):
+        generator = torch.Generator("cuda").manual_seed(seed)
+        pair = (
+            torch.randn(3, 6, 4, device="cuda", generator=generator),
+            torch.randint(3, (3, 6), device="cuda", generator=generator),
+        )
+        found = []
+        for way in meta.values():
+            model.zero_grad()
+            way.backward(pair, pair)
+            found.append([p.grad for p in model.parameters()])
+        for one, other in zip(*found, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.sub_(0.1 * parameter.grad)
