@@ -9,6 +9,7 @@ ratios within rounds. Memory is the high-water mark of a fresh process.
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -130,10 +131,15 @@ def timing_frame(timings: Mapping[str, Timing], baseline: str) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("candidate")
 
 
-def in_fresh_process(module: str, *arguments: object) -> dict[str, Any]:
-    """Run ``python -m module arguments`` and return the JSON object on the last line that it prints."""
+def in_fresh_process(module: str, *arguments: object, **environment: str) -> dict[str, Any]:
+    """Run ``python -m module arguments`` and return the JSON object on the last line that it prints.
+
+    ``environment`` is set in the new process besides what this one has.
+    """
     command = [sys.executable, "-m", module, *map(str, arguments)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, **environment}
+    )
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
