@@ -61,6 +61,27 @@ def one_update(network: str, meta_steps: int) -> dict[str, Any]:
     return {"update_mb": round(peak_memory_mb() - before, 1), "before_mb": round(before, 1)}
 
 
+def compared(network: str, heap: str, repeats: int) -> dict[str, Any]:
+    """One line of the table: medians over processes with their range, and the ratio."""
+    peaks = {
+        meta_steps: [
+            float(
+                in_fresh_process("benchmarks.memory", "--one", network, meta_steps, **HEAPS[heap])[
+                    "update_mb"
+                ]
+            )
+            for _ in range(repeats)
+        ]
+        for meta_steps in META_STEPS
+    }
+    line: dict[str, Any] = {
+        f"MB at S = {meta_steps}": f"{median(found):.0f} ({min(found):.0f}–{max(found):.0f})"
+        for meta_steps, found in peaks.items()
+    }
+    one, many = (median(peaks[meta_steps]) for meta_steps in META_STEPS)
+    return line | {"ratio": round(many / one, 3), "target": f"<= {TARGET}"}
+
+
 def main() -> None:
     """Run the benchmark, or one update of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -72,22 +93,11 @@ def main() -> None:
     if arguments.one:
         print(json.dumps(one_update(arguments.one[0], int(arguments.one[1]))))
         return
-    rows: dict[str, Any] = {}
-    for network in arguments.networks:
-        for heap in HEAPS:
-
-            def update_mb(meta_steps: int, heap: str = heap, network: str = network) -> float:
-                found = in_fresh_process("benchmarks.memory", "--one", network, meta_steps, **HEAPS[heap])
-                return float(found["update_mb"])
-
-            peaks = {s: [update_mb(s) for _ in range(arguments.repeats)] for s in META_STEPS}
-            one, many = (median(peaks[meta_steps]) for meta_steps in META_STEPS)
-            rows[f"{network}, memory {heap}"] = {
-                f"MB at S = {META_STEPS[0]}": f"{one:.0f} ({min(peaks[META_STEPS[0]]):.0f}–{max(peaks[1]):.0f})",
-                f"MB at S = {META_STEPS[1]}": f"{many:.0f} ({min(peaks[80]):.0f}–{max(peaks[80]):.0f})",
-                "ratio": round(many / one, 3),
-                "target": f"<= {TARGET}",
-            }
+    rows = {
+        f"{network}, memory {heap}": compared(network, heap, arguments.repeats)
+        for network in arguments.networks
+        for heap in HEAPS
+    }
     print(as_table(pd.DataFrame.from_dict(rows, orient="index").rename_axis("network"), digits=3))
     if arguments.out:
         write_results(arguments.out, COMMAND, {"peaks": rows})
