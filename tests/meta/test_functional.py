@@ -4,6 +4,7 @@ import torch
 
 from metabalance.meta.functional import (
     accumulate,
+    aliases_of,
     edges_of,
     gradients_of,
     hessian_product,
@@ -50,6 +51,17 @@ def test_terms_are_added_in_place():
     assert total["x"] is before
     assert torch.equal(before, torch.zeros(2))
     assert torch.equal(total["y"], torch.zeros(2))
+
+
+def test_aliases_are_the_later_names_of_shared_parameters_and_buffers():
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2), torch.nn.Linear(2, 2))
+    assert aliases_of(model) == {}
+    model.append(model[1])
+    model[2].weight = model[0].weight
+    assert aliases_of(model) == {
+        "2.weight": "0.weight",
+        **{f"3.{name}": f"1.{name}" for name in model[1].state_dict()},
+    }
 
 
 def test_part_of_goes_through_tuples_and_dicts():

@@ -8,7 +8,16 @@ from torch import Tensor, nn
 
 from metabalance.meta import checks
 from metabalance.meta.checks import Batch, LossFunction
-from metabalance.meta.functional import LossOf, Tensors, copied, gradients_of, loss_at, part_of, weighted_sum
+from metabalance.meta.functional import (
+    LossOf,
+    Tensors,
+    aliases_of,
+    copied,
+    gradients_of,
+    loss_at,
+    part_of,
+    weighted_sum,
+)
 
 
 def adapt(
@@ -73,13 +82,13 @@ def adapt(
     rows = checks.count_rows(data)
     params = checks.trainable_parameters(model)
     leaf = {name: p.detach().requires_grad_() for name, p in params.items()}
-    loss_of = LossOf(model, loss_fn)
+    loss_of, aliases = LossOf(model, loss_fn), aliases_of(model)
     gradient: Tensors = {}
     losses = []
     with evaluation_mode(model):
         for start in range(0, rows, chunk_size):
             chunk = part_of(data, slice(start, start + chunk_size))
-            loss, _ = loss_at(loss_of, leaf, copied(dict(model.named_buffers())), chunk)
+            loss, _ = loss_at(loss_of, leaf, copied(dict(model.named_buffers())), chunk, aliases)
             weight = min(chunk_size, rows - start) / rows
             gradient = weighted_sum([(None, gradient), (weight, gradients_of(loss, leaf, "data"))])
             losses.append(loss.detach())

@@ -27,6 +27,7 @@ from metabalance.meta.functional import (
     Pair,
     Tensors,
     accumulate,
+    aliases_of,
     copied,
     detached,
     edges_of,
@@ -120,9 +121,10 @@ def loop(
 
 def loop_passes(algorithm: Algorithm) -> AutogradPasses:
     """The passes of one meta step."""
+    aliases = aliases_of(algorithm.model)
 
     def run(params: Tensors, buffers: Tensors, batch: Pair) -> tuple[Tensor, Tensors]:
-        loss, moved = loss_at(algorithm.loss_of, params, copied(buffers), batch)
+        loss, moved = loss_at(algorithm.loss_of, params, copied(buffers), batch, aliases)
         return loss, detached(moved)
 
     def run_twice_differentiable(params: Tensors, buffers: Tensors, batch: Pair) -> tuple[Tensor, Tensors]:
@@ -138,12 +140,13 @@ def vectorized(
 ) -> OuterGradient:
     """All meta steps at once: for dense nets many times faster than :func:`loop`, with S graphs in memory."""
     check_vectorizable(algorithm.model)
+    aliases = aliases_of(algorithm.model)
 
     def run(params: Tensors, buffers: Tensors, batch: Pair) -> tuple[Tensor, Tensors]:
         copies = copied(buffers)
 
         def loss_of_one(params: Tensors, batch: Pair) -> Tensor:
-            loss, moved = loss_at(algorithm.loss_of, params, copies, batch)
+            loss, moved = loss_at(algorithm.loss_of, params, copies, batch, aliases)
             refuse_written([name for name in copies if moved[name] is not copies[name]])
             return loss
 

@@ -1,5 +1,7 @@
 """The few functional operations Algorithm 1 is made of: a loss at given parameters, ∇, H·v, weighted sums."""
 
+from collections.abc import Mapping
+from itertools import chain
 from typing import Any, TypeAlias
 
 import torch
@@ -38,12 +40,32 @@ class LossOf(nn.Module):
         return check_scalar(self.loss_of[0](output, target))
 
 
-def loss_at(loss_of: LossOf, params: Tensors, buffers: Tensors, batch: Pair) -> tuple[Tensor, Tensors]:
-    """The loss of one batch at ``params``, and the buffers after it; ``buffers`` may be written to."""
+def loss_at(
+    loss_of: LossOf, params: Tensors, buffers: Tensors, batch: Pair, aliases: Mapping[str, str]
+) -> tuple[Tensor, Tensors]:
+    """The loss of one batch at ``params``, and the buffers after it; ``buffers`` may be written to.
+
+    ``aliases`` are those of the model (`aliases_of`): looked up once, since torch would do so at every call.
+    """
     state = {f"model.{name}": tensor for name, tensor in {**params, **buffers}.items()}
-    loss: Tensor = functional_call(loss_of, state, batch)
+    for alias, name in aliases.items():
+        if f"model.{name}" in state:
+            state[f"model.{alias}"] = state[f"model.{name}"]
+    loss: Tensor = functional_call(loss_of, state, batch, tie_weights=False)
     # functional_call leaves in `state` the buffers that the module replaced instead of writing in place.
     return loss, {name: state[f"model.{name}"] for name in buffers}
+
+
+def aliases_of(model: nn.Module) -> dict[str, str]:
+    """The other names of parameters and buffers that a model holds under several, each with the first one."""
+    first: dict[Tensor, str] = {}
+    aliases = {}
+    for name, tensor in chain(
+        model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False)
+    ):
+        if first.setdefault(tensor, name) != name:
+            aliases[name] = first[tensor]
+    return aliases
 
 
 def gradients_of(losses: Tensor, params: Tensors, which: str, *, create_graph: bool = False) -> Tensors:
