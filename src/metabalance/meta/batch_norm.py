@@ -25,8 +25,12 @@ def batch_norm(
     eps: float = 1e-5,
 ) -> Tensor | None:
     """As F.batch_norm; None unless it normalises by a batch of several values, and then scales."""
-    if not training or weight is None or bias is None or input.numel() <= input.shape[1]:
+    if not training or weight is None or bias is None or input.dim() < 2:
         return None
+    channels = input.shape[1]
+    per_channel = [t for t in (running_mean, running_var, weight, bias) if t is not None]
+    if input.numel() <= channels or any(t.numel() != channels for t in per_channel):
+        return None  # torch has the errors; the kernel would read past the end of tensors that are too short
     output: Tensor = _BatchNorm.apply(  # type: ignore[no-untyped-call]
         input, weight, bias, running_mean, running_var, momentum, eps
     )
@@ -86,7 +90,7 @@ class _BatchNormGradient(Function):
         count = x.numel() // x.shape[1]
         by_grad, dot, total = _gradients(along_x, x, weight, mean, scale, ctx.eps)
         if torch.is_grad_enabled():  # for a third derivative
-            variance, mean = torch.var_mean(x, others, correction=0)
+            variance, mean = torch.var_mean(x.to(mean.dtype), others, correction=0)
             scale = (variance + ctx.eps).rsqrt()
         normalised = (x - _wide(mean, x)) * _wide(scale, x)
         by_grad = torch.addcmul(by_grad + _wide(along_bias, x), normalised, _wide(along_weight, x))

@@ -70,7 +70,7 @@ def transposed_convolution(
 
 
 def _list(size: Sizes) -> list[int]:
-    return [size] if isinstance(size, int) else list(size)
+    return list(size) if isinstance(size, Sequence) else [size]  # a number may be NumPy's
 
 
 def _padded_to_the_same(
