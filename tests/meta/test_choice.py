@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from metabalance.meta.choice import choose_engine, is_dense, pays_to_compile
+from metabalance.meta.recomputing import Recomputed
 from metabalance.nn import MLP
 
 
@@ -22,6 +23,7 @@ class OwnParameter(nn.Module):
         (nn.Bilinear(2, 2, 1), True),
         (nn.Sequential(nn.Conv1d(1, 1, 1), nn.Linear(2, 2)), False),
         (nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2, affine=False)), False),
+        (nn.Sequential(Recomputed(nn.Linear(2, 2))), False),
         (nn.MultiheadAttention(2, 1), False),
         (nn.LSTM(2, 2), False),
         (OwnParameter(), False),

@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 from metabalance.meta import MetaGradient
 from metabalance.meta.algorithm import Algorithm
 from metabalance.meta.compiled import _may_change, _outer_gradient
-from metabalance.meta.engines import plain_attention
+from metabalance.meta.second_order import plain_attention
 
 
 @pytest.fixture(autouse=True)

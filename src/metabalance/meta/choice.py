@@ -7,6 +7,7 @@ from torch import nn
 
 from metabalance.meta.checks import pair_leaves
 from metabalance.meta.functional import Pair
+from metabalance.meta.recomputing import Recomputed
 
 DENSE_LAYERS = (nn.Linear, nn.Bilinear, nn.Embedding, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.PReLU)
 """Layers that are known to be fast, and right, with a set of weights for each meta step."""
@@ -21,6 +22,11 @@ LARGEST_COMPILED = 20_000_000
 def check_vectorizable(model: nn.Module) -> None:
     """Raise ValueError for layers that ``vmap`` would get wrong or that would write statistics under it."""
     for name, module in model.named_modules():
+        if isinstance(module, Recomputed):
+            raise ValueError(
+                f"engine='vectorized' cannot recompute the block {name!r}: use engine='loop', or the block "
+                "without Recomputed"
+            )
         if _is_padded_embedding(module):
             raise ValueError(
                 f"engine='vectorized' would give the padding row of the Embedding {name!r} a gradient (torch "
@@ -39,11 +45,12 @@ def _is_padded_embedding(module: nn.Module) -> bool:
 
 
 def is_dense(model: nn.Module) -> bool:
-    """Whether every parameter is owned by one of DENSE_LAYERS, there are no buffers, and no padded embedding.
+    """Whether every parameter is owned by one of DENSE_LAYERS, and nothing stands against ``vmap``.
 
-    The gradient of an embedding's padding row is one that torch gets wrong under ``vmap``.
+    That is buffers, recomputed blocks and padded embeddings, the gradient of whose padding row torch gets
+    wrong under ``vmap``.
     """
-    if next(model.buffers(), None) is not None:
+    if next(model.buffers(), None) is not None or any(isinstance(m, Recomputed) for m in model.modules()):
         return False
     return all(
         isinstance(module, DENSE_LAYERS) and not _is_padded_embedding(module) for module in _owners(model)

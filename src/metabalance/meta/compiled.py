@@ -19,8 +19,9 @@ from torch.func import functional_call, grad_and_value, vjp, vmap
 from metabalance.meta.algorithm import Algorithm, Derivative, OuterGradient, Terms, meta_gradient
 from metabalance.meta.checks import pair_leaves
 from metabalance.meta.dropout import UniformDropout
-from metabalance.meta.engines import no_hessian, plain_attention, vectorized
+from metabalance.meta.engines import no_hessian, vectorized
 from metabalance.meta.functional import LossOf, Pair, Tensors, detached, weighted_sum
+from metabalance.meta.second_order import plain_attention
 
 MAX_FUNCTIONS = 64
 """Compiled functions that a process keeps, for as many structures and shapes."""

@@ -9,7 +9,6 @@ Derivatives are taken by plain autograd outside of ``vmap``. That is as fast as 
 is zero.
 """
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -17,7 +16,6 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 from torch.func import vmap
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from metabalance.meta.algorithm import Algorithm, Derivative, OuterGradient, meta_gradient
 from metabalance.meta.buffers import unlike
@@ -37,7 +35,7 @@ from metabalance.meta.functional import (
     part_of,
     weighted_sum,
 )
-from metabalance.meta.second_order import FastSecondDerivatives
+from metabalance.meta.second_order import plain_attention, twice_differentiable
 
 Run: TypeAlias = Callable[[Tensors, Tensors, Pair], tuple[Tensor, Tensors]]
 """(params, buffers, batch) → (losses, new buffers), without changing its arguments."""
@@ -128,7 +126,7 @@ def loop_passes(algorithm: Algorithm) -> AutogradPasses:
         return loss, detached(moved)
 
     def run_twice_differentiable(params: Tensors, buffers: Tensors, batch: Pair) -> tuple[Tensor, Tensors]:
-        with plain_attention(), FastSecondDerivatives():
+        with twice_differentiable():
             return run(params, buffers, batch)
 
     run_support = run_twice_differentiable if algorithm.terms.hessian else run
@@ -174,12 +172,6 @@ def vectorized(
         )
     outer = OuterGradient(weighted_sum(step.terms), *step[1:])
     return outer.mean() if algorithm.reduction == "mean" else outer
-
-
-def plain_attention() -> contextlib.AbstractContextManager[None]:
-    """Attention by its definition: the fused kernels have no second derivative, nor a rule for ``vmap``."""
-    context: contextlib.AbstractContextManager[None] = sdpa_kernel(SDPBackend.MATH)
-    return context
 
 
 def refuse_written(names: list[str]) -> None:

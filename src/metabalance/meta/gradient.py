@@ -87,8 +87,9 @@ class MetaGradient:
     mathematical implementation, since the fused kernels have no second derivative; cuDNN's recurrent layers
     have none either (wrap the call in ``torch.backends.cudnn.flags(enabled=False)``). Use bfloat16 autocast
     by wrapping the call in ``torch.autocast``; float16 with loss scaling is not supported. Gradients are
-    written to ``.grad`` directly: hooks on parameters do not run. A module that recomputes its forward in the
-    backward pass (activation checkpointing) would recompute it at θ instead of θ' and must not be used.
+    written to ``.grad`` directly: hooks on parameters do not run. For very large models, wrap blocks in
+    :class:`Recomputed`; torch's own activation checkpointing would compute them again at θ instead of θ' and
+    must not be used.
 
     References
     ----------

@@ -1,15 +1,43 @@
-"""Ordinary modules with operators whose second derivative is fast, for as long as a context lasts."""
+"""Ordinary modules with operators whose second derivative exists and is fast, while a context lasts."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
 from metabalance.meta.batch_norm import batch_norm
 from metabalance.meta.convolution import convolution, transposed_convolution
+
+_active = ContextVar("twice_differentiable", default=False)
+
+
+@contextlib.contextmanager
+def twice_differentiable() -> Iterator[None]:
+    """Context for a forward pass that is to be differentiated twice."""
+    token = _active.set(True)
+    try:
+        with plain_attention(), FastSecondDerivatives():
+            yield
+    finally:
+        _active.reset(token)
+
+
+def is_twice_differentiable() -> bool:
+    """Whether :func:`twice_differentiable` is in force."""
+    return _active.get()
+
+
+def plain_attention() -> contextlib.AbstractContextManager[None]:
+    """Attention by its definition: the fused kernels have no second derivative, nor a rule for ``vmap``."""
+    context: contextlib.AbstractContextManager[None] = sdpa_kernel(SDPBackend.MATH)
+    return context
+
 
 REPLACEMENTS: dict[Callable[..., Any], Callable[..., Any]] = {
     torch.conv1d: convolution,
@@ -24,7 +52,7 @@ REPLACEMENTS: dict[Callable[..., Any], Callable[..., Any]] = {
 
 
 class FastSecondDerivatives(TorchFunctionMode):
-    """Context in which convolutions and BatchNorm get a second derivative as fast as backward passes.
+    """While it lasts, the second derivative of convolutions and BatchNorm is as fast as backward passes.
 
     It reaches every module that ends in torch's own functions, such as :class:`torch.nn.Conv2d`. First
     derivatives are torch's own, and derivatives of any order are right. What needs no gradient is left alone,
