@@ -3,6 +3,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 from torch import nn
+from torch._dynamo.utils import counters
 
 from metabalance import MetaBalanceClassifier, NeuralClassifier
 from metabalance.training import predict_probabilities
@@ -42,11 +43,42 @@ def test_every_option_changes_the_result(binary, options) -> None:
 
 def test_engines_train_the_same_network(binary) -> None:
     X, y = binary
-    loop, vectorized = (
+    loop, vectorized, compiled = (
         MetaBalanceClassifier(engine=engine, dropout=0.0, **QUICK).fit(X, y).predict_proba(X)
-        for engine in ("loop", "vectorized")
+        for engine in ("loop", "vectorized", "compiled")
     )
     np.testing.assert_allclose(loop, vectorized, atol=1e-3)
+    np.testing.assert_allclose(compiled, vectorized, atol=1e-3)
+
+
+def test_fits_of_the_same_shape_share_what_is_compiled(binary) -> None:
+    X, y = binary
+    torch.compiler.reset()
+    counters.clear()
+    compiled_graphs = []
+    for seed, inner_lr in ((0, 0.1), (1, 0.2)):
+        MetaBalanceClassifier(engine="compiled", **{**QUICK, "random_state": seed, "inner_lr": inner_lr}).fit(
+            X, y
+        )
+        compiled_graphs.append(counters["stats"]["unique_graphs"])
+    torch.compiler.reset()
+    assert compiled_graphs == [1, 1]
+
+
+def test_compiling_is_left_to_fits_whose_sure_epochs_pay_for_it(monkeypatch) -> None:
+    asked = []
+
+    def remember(model, meta_steps, rows, updates):
+        asked.append(updates)
+        return False
+
+    monkeypatch.setattr("metabalance.meta.choice.pays_to_compile", remember)
+    X = np.random.default_rng(0).normal(size=(5120, 3))
+    y = np.arange(5120) % 2
+    for options in ({"early_stopping": False, "max_epochs": 2}, {"early_stopping": 3, "max_epochs": 5}):
+        MetaBalanceClassifier(random_state=0, **options).fit(X, y)
+    # 256 rows an update; 5,120 rows an epoch, and 4,096 where a fifth is held out.
+    assert asked == [2 * 20, 4 * 16]
 
 
 def test_adapted_parameters_are_one_inner_step_on_the_training_rows(binary) -> None:
