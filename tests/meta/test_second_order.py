@@ -10,7 +10,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn.functional import batch_norm, cross_entropy
 
 from metabalance.meta import MetaGradient
-from metabalance.meta.second_order import FastSecondDerivatives
+from metabalance.meta.second_order import REPLACEMENTS, FastSecondDerivatives
 from tests.meta.conftest import CLASSES, META_STEPS, Case
 from tests.meta.derivatives import assert_equal, derivatives, random
 
@@ -214,6 +214,37 @@ def test_modules_are_reached_for_as_long_as_the_context_lasts(module):
         assert replaced(module(x.requires_grad_()))
     assert module(x).grad_fn is not None
     assert not replaced(module(x))
+
+
+def test_what_needs_no_gradient_never_meets_a_replacement(monkeypatch):
+    calls = []
+    monkeypatch.setitem(REPLACEMENTS, torch.conv2d, lambda *_: calls.append("conv2d"))
+    x, weight = torch.randn(2, 3, 5, 5), torch.randn(4, 3, 2, 2)
+    with FastSecondDerivatives():
+        torch.conv2d(x, weight)
+        with torch.no_grad():
+            torch.conv2d(x, weight.requires_grad_())
+        assert calls == []
+        assert torch.conv2d(x, weight).requires_grad  # None leaves the call to torch
+    assert calls == ["conv2d"]
+
+
+@pytest.mark.parametrize("order", ["exact", "first"])
+def test_the_loop_uses_it_where_it_differentiates_twice(order):
+    seen = []
+
+    class Watched(nn.Conv2d):
+        def forward(self, x: Tensor) -> Tensor:
+            output = super().forward(x)
+            seen.append(replaced(output))
+            return output
+
+    case = case_of(lambda: Watched(2, 2, 3))
+    seen.clear()
+    MetaGradient(case.model, case.loss_fn, inner_lr=INNER_LR, order=order, engine="loop").backward(
+        case.support, case.query
+    )
+    assert seen == [order == "exact", False] * META_STEPS
 
 
 def test_arguments_may_be_given_by_keyword():
