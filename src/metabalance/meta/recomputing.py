@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.amp import is_autocast_available
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 from torch.func import functional_call
 from torch.utils.checkpoint import get_device_states, set_device_states
 
@@ -193,8 +192,11 @@ class _RecomputedGradient(Function):
         return _gradients(call, grads, _leaves(sources, wanted), create_graph=False)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *along: Tensor | None) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                f"Recomputed({type(ctx.call.module).__name__}) has no third derivative: use the module alone"
+            )
         leaves = _leaves(ctx.saved_tensors, ctx.needs_input_grad[2:])
         grads, sources = leaves[: -len(ctx.wanted)], leaves[-len(ctx.wanted) :]
         gradients = _gradients(ctx.call, grads, sources, create_graph=True)
