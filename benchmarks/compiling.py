@@ -2,7 +2,7 @@
 
     python -m benchmarks.compiling --out docs/speed/compiling.json
 
-Dense networks of several sizes, random batches, exact order, one CPU thread, every cache of torch.compile off.
+Dense networks of several sizes, random batches, exact order, one CPU thread, all caches of torch.compile off.
 The seconds of compiling are those of the first two updates, of which the second one compiles; the first
 network in the process also pays for what torch loads once.
 """
