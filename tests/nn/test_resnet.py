@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -104,3 +105,8 @@ def test_a_meta_step_trains_every_parameter() -> None:
 def test_wrong_sizes(options: dict, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         ResNet(**options)
+
+
+def test_whole_numbers_may_be_numpys() -> None:
+    model = ResNet(np.int64(3), blocks=[np.int32(1)], width=np.uint8(4))
+    assert model(torch.zeros(2, 3, 5, 5)).shape == (2, 3)

@@ -1,6 +1,8 @@
 """Residual networks for small images, such as the 32×32 ones of CIFAR."""
 
 from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -63,9 +65,9 @@ class ResNet(nn.Module):
             raise TypeError(f"blocks must be a sequence such as (2, 2, 2, 2), got {blocks!r}")
         if not blocks:
             raise ValueError("blocks is empty: give the number of basic blocks of each stage")
-        sizes = {"n_outputs": n_outputs, "width": width, "in_channels": in_channels}
+        sizes: dict[str, Any] = {"n_outputs": n_outputs, "width": width, "in_channels": in_channels}
         for name, size in [*sizes.items(), *(("blocks", size) for size in blocks)]:
-            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
                 raise ValueError(f"{name} must be whole numbers of at least 1, got {size!r}")
         self.stem = _convolution(in_channels, width, kernel_size=3)
         self.norm = nn.BatchNorm2d(width)
