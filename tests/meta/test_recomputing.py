@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.utils.checkpoint import checkpoint
 
 from metabalance.meta import MetaGradient, Recomputed
 
@@ -226,6 +227,34 @@ def test_the_graph_is_small(order, part):
         peaks.append(Saved.peak)
         assert Saved.live == 0
     assert peaks[1] < part * peaks[0]
+
+
+class Checkpointed(nn.Module):
+    """A module with torch's own activation checkpointing."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: Tensor) -> Tensor:
+        return checkpoint(self.module, x, use_reentrant=False)
+
+
+@pytest.mark.parametrize("order", ["exact", "first"])
+def test_torchs_checkpoint_is_refused_rather_than_wrong(order):
+    model = model_of([Checkpointed(part) for part in blocks("dropout")])
+    with pytest.raises(
+        RuntimeError, match=r"uses torch.utils.checkpoint.* wrap blocks in metabalance.meta.Rec"
+    ):
+        trained(model, order, ())
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_hooks_of_the_caller_on_saved_tensors_are_allowed():
+    model = model_of(blocks("tied"))
+    alone = trained(model, "exact", ())
+    with torch.autograd.graph.save_on_cpu():
+        assert_same(trained(model, "exact", ())[0], alone[0])
 
 
 def test_without_a_gradient_the_module_runs_as_it_is():

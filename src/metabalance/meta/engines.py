@@ -35,6 +35,7 @@ from metabalance.meta.functional import (
     part_of,
     weighted_sum,
 )
+from metabalance.meta.recomputing import refuse_checkpoints
 from metabalance.meta.second_order import plain_attention, twice_differentiable
 
 Run: TypeAlias = Callable[[Tensors, Tensors, Pair], tuple[Tensor, Tensors]]
@@ -129,8 +130,12 @@ def loop_passes(algorithm: Algorithm) -> AutogradPasses:
         with twice_differentiable():
             return run(params, buffers, batch)
 
+    def run_query(params: Tensors, buffers: Tensors, batch: Pair) -> tuple[Tensor, Tensors]:
+        with refuse_checkpoints():
+            return run(params, buffers, batch)
+
     run_support = run_twice_differentiable if algorithm.terms.hessian else run
-    return AutogradPasses(run_support, run, spread=dict, total=dict)
+    return AutogradPasses(run_support, run_query, spread=dict, total=dict)
 
 
 def vectorized(

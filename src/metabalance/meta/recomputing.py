@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.amp import is_autocast_available
 from torch.autograd import Function
+from torch.autograd.graph import disable_saved_tensors_hooks
 from torch.func import functional_call
 from torch.utils.checkpoint import get_device_states, set_device_states
 
@@ -78,6 +79,25 @@ class Recomputed(nn.Module):
         circumstances = _Circumstances.of_now(tensors)
         call = _Call(self.module, list(params), list(inputs), others, buffers, circumstances)
         return _Recomputation.apply(call, *tensors)  # type: ignore[no-untyped-call]
+
+
+@contextlib.contextmanager
+def refuse_checkpoints() -> Iterator[None]:
+    """Context in which :func:`torch.utils.checkpoint.checkpoint` is an error.
+
+    It would compute activations again at the parameters that the model has by then: θ, instead of θ'. It
+    cannot be told from other hooks on saved tensors; where the caller has set some, nothing is refused.
+    """
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(RuntimeError):
+            stack.enter_context(
+                disable_saved_tensors_hooks(
+                    "the model uses torch.utils.checkpoint, or other hooks on saved tensors, which would "
+                    "compute activations again at other parameters than those of the query pass: wrap blocks "
+                    "in metabalance.meta.Recomputed instead"
+                )
+            )
+        yield
 
 
 def _holds_tensors(value: Any) -> bool:
