@@ -89,7 +89,7 @@ class MetaGradient:
     by wrapping the call in ``torch.autocast``; float16 with loss scaling is not supported. Gradients are
     written to ``.grad`` directly: hooks on parameters do not run. For very large models, wrap blocks in
     :class:`Recomputed`; torch's own activation checkpointing would compute them again at θ instead of θ' and
-    must not be used.
+    is refused.
 
     References
     ----------
