@@ -1,6 +1,7 @@
 """The compiled engine: its formula on every module, and its promises about compiling on small ones."""
 
 import copy
+import pickle
 import sys
 import warnings
 from collections.abc import Iterator
@@ -168,6 +169,7 @@ def test_a_global_setting_that_is_changed_is_noticed(monkeypatch):
         ("G['__import_metabalance_dot_meta_dot_checks'].check_scalar", False),
         ("dict(G['Derivative'].__dict__)['__new__'].__func__", False),
         ("G['__builtins_dict___0']['zip']", False),
+        ("G['___unnamed_scope_1_c0']['scale']", True),
     ],
 )
 def test_which_guards_are_kept(name, expected):
@@ -205,6 +207,57 @@ def test_a_loss_may_read_the_models_parameters():
             meta.backward(support, query)
         found.append(_gradients(model))
     _assert_same([found[0]], [found[1]])
+
+
+class Staged(nn.Module):
+    """A second branch that is switched on later."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.both = nn.Linear(4, 3), nn.Linear(4, 3), False
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.first(x) + self.second(x) if self.both else self.first(x)
+
+
+def test_parameters_that_are_reached_later_get_their_gradient():
+    model = Staged()
+    meta = MetaGradient(model, cross_entropy, inner_lr=0.1, engine="compiled")
+    support, query = _batches()
+    for _ in range(2):
+        meta.backward(support, query)
+    assert model.second.weight.grad is None
+    model.both = True
+    found = []
+    for way in (meta, MetaGradient(model, cross_entropy, inner_lr=0.1, engine="loop")):
+        model.zero_grad()
+        way.backward(support, query)
+        found.append(_gradients(model))
+    _assert_same([found[0]], [found[1]])
+
+
+def test_too_many_variants_end_vectorized_and_not_in_an_error():
+    model = nn.Sequential(nn.Dropout(0.0), nn.Linear(4, 3))
+    meta = MetaGradient(model, cross_entropy, inner_lr=0.1, engine="compiled")
+    with torch._dynamo.config.patch(recompile_limit=1):
+        for _ in range(2):
+            meta.backward(*_batches())
+        model[0].p = 0.25
+        with pytest.warns(UserWarning, match="the update of Sequential cannot be compiled"):
+            meta.backward(*_batches())
+
+
+def test_a_wrong_label_is_not_taken_for_a_missing_compiler(recwarn):
+    model = nn.Linear(4, 3)
+    meta = MetaGradient(model, cross_entropy, inner_lr=0.1, engine="compiled")
+    support, query = _batches()
+    for _ in range(2):
+        meta.backward(support, query)
+    wrong = support[0], torch.full_like(support[1], 7)
+    with pytest.raises((RuntimeError, IndexError)):
+        meta.backward(wrong, query)
+    assert not [w for w in recwarn if "cannot be compiled" in str(w.message)]
+    assert pickle.loads(pickle.dumps(meta)).backward(support, query).total.isfinite()
 
 
 def test_a_loss_that_is_not_finite_is_named_and_nothing_is_changed():

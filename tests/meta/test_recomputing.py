@@ -296,3 +296,11 @@ def test_a_gradient_penalty_takes_one_derivative_more():
                 gradients.append([p.grad for p in model.parameters()])
     alone, _, wrapped = gradients
     assert_same(wrapped, alone)
+
+
+def test_a_block_that_changes_its_input_is_refused():
+    block = nn.Sequential(nn.SiLU(inplace=True), nn.Linear(4, 3))
+    with pytest.raises(
+        RuntimeError, match=r"Recomputed\(Sequential\) changes its input in place.*inplace=False"
+    ):
+        Recomputed(block)(torch.randn(5, 4))

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, TypeAlias
 
 import torch
@@ -44,7 +44,7 @@ def check_updates(updates: object) -> None:
     """Raise unless ``updates`` is None or a whole number of at least 1."""
     if updates is None:
         return
-    if isinstance(updates, bool) or not isinstance(updates, int):
+    if isinstance(updates, bool) or not isinstance(updates, Integral):
         raise TypeError(f"updates must be a whole number or None, got {updates!r}")
     if updates < 1:
         raise ValueError(f"updates must be at least 1, got {updates!r}")

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._dynamo.exc import FailOnRecompileLimitHit
 from torch.func import functional_call, grad_and_value, vjp, vmap
 
 from metabalance.meta.algorithm import Algorithm, Derivative, OuterGradient, Terms, meta_gradient
@@ -42,6 +43,10 @@ class CompiledEngine:
     def __init__(self) -> None:
         self._ready: dict[Hashable, tuple[Callable[..., Any], tuple[Tensor, Tensor], frozenset[str]]] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without compiled functions, which cannot be pickled."""
+        return {"_ready": {}}
+
     def __call__(
         self,
         algorithm: Algorithm,
@@ -56,7 +61,10 @@ class CompiledEngine:
         if situation not in self._ready:
             outer = vectorized(algorithm, params, buffers, support, query, meta_steps)
             on_cuda = next(iter(params.values())).is_cuda
-            function = _compiled_function((str(algorithm.model), situation), on_cuda)
+            names = re.sub(
+                r" at 0x\w+", "", f"{algorithm.model} {algorithm.loss_fn}"
+            )  # the same in every fit
+            function = _compiled_function((names, situation), on_cuda)
             self._ready[situation] = function, _steps(algorithm, params), frozenset(outer.gradients)
             return outer
         function, steps, reached = self._ready[situation]
@@ -73,12 +81,18 @@ class CompiledEngine:
                     support,
                     query,
                 )
-        except RuntimeError as error:
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, FailOnRecompileLimitHit) as error:
             # torch's first line says which stage failed, the second one why.
             raise CompilationError(" ".join(str(error).split("\n")[:2])) from error
         if support_losses.is_cuda:  # the next replay of the graph writes to the same memory
             gradients = {name: gradient.clone() for name, gradient in gradients.items()}
             support_losses, query_losses = support_losses.clone(), query_losses.clone()
+        if any(bool(gradients[name].any()) for name in gradients.keys() - reached):
+            # The model takes another way than at the first update: look again which parameters it reaches.
+            del self._ready[situation]
+            return self(algorithm, params, buffers, support, query, meta_steps)
         gradients = {name: gradients[name] for name in params if name in reached}
         return OuterGradient(gradients, support_losses, query_losses, buffers, finite)
 
@@ -86,8 +100,10 @@ class CompiledEngine:
 def _situation(algorithm: Algorithm, params: Tensors, support: Pair, query: Pair) -> Hashable:
     leaves = [leaf for pair in (support, query) for _, leaf in pair_leaves(pair, "")]
     return (
-        algorithm.model.training,
-        tuple(params),
+        algorithm.terms,
+        algorithm.reduction,
+        tuple(module.training for module in algorithm.model.modules()),
+        tuple((name, p.dtype) for name, p in params.items()),
         tuple((leaf.shape, leaf.dtype, leaf.device) for leaf in leaves),
     )
 
@@ -127,9 +143,10 @@ def _may_change(name: str) -> bool:
     found = re.search(r"G\['(\w+)'\]", name)
     if found is None:
         return True
-    # torch names modules like this; other globals are those of this module.
-    module = re.fullmatch(r"__import_(.+?)(_dot_.*)?", found[1])
-    return module is not None and module[1] not in {"torch", "metabalance", "contextlib"}
+    module = re.fullmatch(r"__import_(.+?)(_dot_.*)?", found[1])  # as torch names modules
+    if module is not None:
+        return module[1] not in {"torch", "metabalance", "contextlib"}
+    return found[1] not in OWN_NAMES and not found[1].startswith("__builtins_dict__")
 
 
 def _outer_gradient(
@@ -189,3 +206,7 @@ class FunctionalPasses:
     def total(self, gradients: Tensors) -> Tensors:
         """Of one meta step: nothing to sum."""
         return gradients
+
+
+OWN_NAMES = frozenset(globals())
+"""The globals of this module, before torch.compile adds its own to them."""

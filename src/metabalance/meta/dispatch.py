@@ -63,14 +63,20 @@ class Dispatcher:
                     return self._compiled(*arguments)
                 except CompilationError as error:
                     reason = first_line(error)
-                self.engine = "vectorized"
+                fallback = (
+                    choose_engine(algorithm.model, support, query, None) if self._is_free else "vectorized"
+                )
+                # An error that is not the compiler's is raised here, and nothing is switched.
+                outer = loop(*arguments) if fallback == "loop" else vectorized(*arguments)
+                self.engine = fallback
                 warnings.warn(
                     f"the update of {type(algorithm.model).__name__} cannot be compiled ({reason}): "
-                    "engine='vectorized' is used from now on, which is slower. torch.compile needs a C++ "
-                    "compiler and Python's header files; pass engine='vectorized' to silence this warning",
+                    f"engine={fallback!r} is used from now on, which is slower. torch.compile needs a C++ "
+                    f"compiler and Python's header files; pass engine={fallback!r} to silence this warning",
                     UserWarning,
                     stacklevel=3,
                 )
+                return outer
             return vectorized(*arguments)
         except RuntimeError as error:
             if not self._is_free:

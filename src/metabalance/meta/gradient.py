@@ -68,7 +68,8 @@ class MetaGradient:
         :func:`torch.func.vmap`: many times faster for small dense nets, slower for convolutions. "compiled"
         is "vectorized" as one function of :func:`torch.compile`: again several times faster, after some
         seconds of compiling, once for each structure of network and batches in a process; where that does not
-        work, it warns once and uses "vectorized". "auto" takes "loop" unless every parameter is owned by
+        work, it warns once and uses "vectorized". Forward hooks must be there from the start. "auto" takes
+        "loop" unless every parameter is owned by
         Linear, Bilinear, Embedding, LayerNorm, GroupNorm, RMSNorm or PReLU and the model has no buffers; for
         such a model it takes "compiled" if ``updates`` is given and compiling pays for that many
         (:func:`metabalance.meta.choice.pays_to_compile`), else "vectorized" up to 30,000 parameters, "loop"

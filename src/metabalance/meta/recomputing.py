@@ -157,7 +157,13 @@ class _Call:
     def first(self, tensors: Sequence[Tensor]) -> Any:
         """Run the module as it is."""
         args, kwargs = self._arguments(tensors)
+        versions = [tensor._version for tensor in tensors]
         outputs = self.module(*args, **kwargs)
+        if versions != [tensor._version for tensor in tensors]:
+            raise RuntimeError(
+                f"Recomputed({type(self.module).__name__}) changes its input in place, so that it could not "
+                "be computed again: use inplace=False at the beginning of the block"
+            )
         if not all(isinstance(part, Tensor) for part in _as_tuple(outputs)):
             raise TypeError(
                 f"Recomputed({type(self.module).__name__}) needs a module that returns a tensor or a tuple "
