@@ -57,13 +57,14 @@ class MetaStep(NamedTuple):
 class Derivative(NamedTuple):
     """A pass and its derivatives, for one meta step or stacked over all of them; detached.
 
-    ``hessian_product`` takes a vector for each meta step and returns the *sum* over meta steps of H·vector.
+    ``hessian_product`` takes a vector for each meta step and returns the *sum* over meta steps of H·vector;
+    it is there where the pass was asked for second derivatives.
     """
 
     losses: Tensor
     gradients: Tensors
     buffers: Tensors
-    hessian_product: Callable[[Tensors], Tensors]
+    hessian_product: Callable[[Tensors], Tensors] | None = None
 
 
 class Passes(Protocol):
@@ -154,6 +155,6 @@ def meta_gradient(
     buffers = moved if terms.query_moves_buffers else buffers
     del adapted
     parts.append((None, passes.total(g_query)))
-    if terms.hessian:
+    if hessian_product is not None:
         parts.append((-inner_lr, hessian_product(g_query)))
     return MetaStep(parts, support_losses, query_losses, buffers)

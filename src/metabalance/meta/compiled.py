@@ -20,7 +20,7 @@ from torch.func import functional_call, grad_and_value, vjp, vmap
 from metabalance.meta.algorithm import Algorithm, Derivative, OuterGradient, Terms, meta_gradient
 from metabalance.meta.checks import pair_leaves
 from metabalance.meta.dropout import UniformDropout
-from metabalance.meta.engines import no_hessian, vectorized
+from metabalance.meta.engines import vectorized
 from metabalance.meta.functional import LossOf, Pair, Tensors, detached, weighted_sum
 from metabalance.meta.second_order import plain_attention
 
@@ -190,10 +190,10 @@ class FunctionalPasses:
     def support(self, params: Tensors, buffers: Tensors, batch: Pair, order: int) -> Derivative:
         """Differentiate at θ."""
         if order == 0:
-            return Derivative(self.loss(params, batch), {}, buffers, no_hessian)
+            return Derivative(self.loss(params, batch), {}, buffers)
         if order == 1:
             gradients, loss = grad_and_value(self.loss)(params, batch)
-            return Derivative(loss, gradients, buffers, no_hessian)
+            return Derivative(loss, gradients, buffers)
         linearized: Any = vjp(lambda params: grad_and_value(self.loss)(params, batch), params, has_aux=True)
         gradients, pull_back, loss = linearized
         return Derivative(loss, gradients, buffers, lambda vector: pull_back(vector)[0])
@@ -201,7 +201,7 @@ class FunctionalPasses:
     def query(self, adapted: Tensors, buffers: Tensors, batch: Pair) -> Derivative:
         """Differentiate at θ'."""
         gradients, loss = grad_and_value(self.loss)(adapted, batch)
-        return Derivative(loss, gradients, buffers, no_hessian)
+        return Derivative(loss, gradients, buffers)
 
     def total(self, gradients: Tensors) -> Tensors:
         """Of one meta step: nothing to sum."""

@@ -65,7 +65,7 @@ class AutogradPasses:
             losses.detach(),
             detached(gradients),
             moved,
-            lambda vector: hessian_product(graph, leaf, vector),
+            (lambda vector: hessian_product(graph, leaf, vector)) if order == 2 else None,
         )
 
     def query(self, adapted: Tensors, buffers: Tensors, batch: Pair) -> Derivative:
@@ -73,17 +73,12 @@ class AutogradPasses:
         leaf = as_leaves(self.spread(adapted))
         losses, moved = self.run_query(leaf, buffers, batch)
         gradients = gradients_of(losses, leaf, "query")
-        return Derivative(losses.detach(), gradients, moved, no_hessian)
+        return Derivative(losses.detach(), gradients, moved)
 
 
 def as_leaves(tensors: Tensors) -> Tensors:
     """The same values, to differentiate by."""
     return {name: tensor.detach().requires_grad_() for name, tensor in tensors.items()}
-
-
-def no_hessian(vector: Tensors) -> Tensors:
-    """The query loss is differentiated once."""
-    raise NotImplementedError("no term of the outer gradient has the Hessian of the query loss")
 
 
 def loop(

@@ -115,11 +115,15 @@ class TrainingLoop(NeuralNet):
 
         A loss read after every batch would have the device wait for it. The history becomes skorch's.
         """
-        losses = [self.train_step(batch)["loss"] for batch in batches]
-        for loss in torch.stack(losses).tolist():
-            self.history.new_batch()
-            self.history.record_batch("train_loss", loss)
-            self.history.record_batch("train_batch_size", self.rule.rows_per_update)
+        losses: list[torch.Tensor] = []
+        try:
+            for batch in batches:
+                losses.append(self.train_step(batch)["loss"])
+        finally:  # an epoch that is broken off keeps the losses it has
+            for loss in torch.stack(losses).tolist() if losses else ():
+                self.history.new_batch()
+                self.history.record_batch("train_loss", loss)
+                self.history.record_batch("train_batch_size", self.rule.rows_per_update)
         self.history.record("train_batch_count", len(losses))
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
