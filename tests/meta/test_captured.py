@@ -11,9 +11,11 @@ from metabalance.meta import MetaGradient
 from metabalance.meta.algorithm import Algorithm
 from metabalance.meta.captured import CapturedEngine, CaptureError
 from metabalance.meta.engines import loop
+from metabalance.meta.recomputing import Recomputed
+from metabalance.meta.update import Update
 
 
-def _again(run):
+def _again(run, device):
     """Stands in for a CUDA graph: a warm-up, and a function that does the same again."""
     run()
     return run
@@ -21,7 +23,7 @@ def _again(run):
 
 def _outer(engine, algorithm, support, query):
     params = {name: p for name, p in algorithm.model.named_parameters() if p.requires_grad}
-    return engine(algorithm, params, dict(algorithm.model.named_buffers()), support, query, 3)
+    return engine(algorithm, Update(params, dict(algorithm.model.named_buffers()), support, query))
 
 
 @pytest.mark.parametrize("order", ["exact", "first"])
@@ -59,8 +61,59 @@ def test_replays_use_the_parameters_as_they_are_and_hand_out_gradients_of_their_
         assert torch.equal(before.gradients[name], kept[name])
 
 
+class Weighted(nn.Module):
+    """A loss with a tensor of its own."""
+
+    def __init__(self, weight):
+        super().__init__()
+        self.register_buffer("weight", torch.tensor(weight))
+
+    def forward(self, output, target):
+        return cross_entropy(output, target, self.weight)
+
+
+def test_tensors_that_have_moved_in_memory_are_recorded_anew():
+    recorded = []
+
+    def record(run, device):
+        recorded.append(device)
+        return _again(run, device)
+
+    model = nn.Sequential(nn.Linear(2, 4), nn.Linear(4, 2)).requires_grad_(False)
+    model[1].requires_grad_(True)
+    loss = Weighted([1.0, 1.0])
+    algorithm = Algorithm(model, loss, 0.3, 0.0, "exact", "both")
+    pair = torch.randn(3, 4, 2), torch.randint(2, (3, 4))
+    engine = CapturedEngine(record)
+
+    def changed_by_nothing():
+        pass
+
+    def frozen_parameter_replaced():
+        model[0].weight = nn.Parameter(torch.randn(4, 2), requires_grad=False)
+
+    def weights_of_the_loss_replaced():
+        loss.weight = torch.tensor([0.1, 5.0])
+
+    changes = (changed_by_nothing, frozen_parameter_replaced, weights_of_the_loss_replaced)
+    for change in changes:
+        change()
+        for _ in range(3):
+            found = _outer(engine, algorithm, pair, pair).gradients
+            expected = _outer(loop, algorithm, pair, pair).gradients
+            torch.testing.assert_close(found, expected)
+    assert recorded == [torch.device("cpu")] * len(changes)
+
+
+def test_recomputed_blocks_are_not_recorded():
+    model = nn.Sequential(Recomputed(nn.Linear(2, 2)))
+    pair = torch.randn(3, 4, 2), torch.randint(2, (3, 4))
+    with pytest.raises(CaptureError, match="Recomputed blocks"):
+        _outer(CapturedEngine(_again), Algorithm(model, cross_entropy, 0.3, 0.0, "exact", "both"), pair, pair)
+
+
 def test_what_cannot_be_recorded_is_said():
-    def refuse(run):
+    def refuse(run, device):
         raise RuntimeError("operation not permitted when stream is capturing\nmore")
 
     algorithm = Algorithm(nn.Linear(2, 2), cross_entropy, 0.3, 0.0, "exact", "both")

@@ -6,6 +6,7 @@ from torch import nn
 
 from metabalance.meta.choice import choose_engine, is_dense, pays_to_compile
 from metabalance.meta.recomputing import Recomputed
+from metabalance.meta.update import Update
 from metabalance.nn import MLP
 
 
@@ -68,4 +69,4 @@ def test_more_rows_in_an_update_make_compiling_pay_sooner():
 )
 def test_auto_weighs_the_network_and_the_work_ahead(model, meta_steps, updates, engine):
     pair = {"numbers": torch.zeros(meta_steps, 32, 4)}, (torch.zeros(meta_steps, 32),)
-    assert choose_engine(model, pair, pair, updates) == engine
+    assert choose_engine(model, Update({}, {}, pair, pair), updates) == engine

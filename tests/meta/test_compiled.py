@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 from metabalance.meta import MetaGradient
 from metabalance.meta.algorithm import Algorithm
 from metabalance.meta.compiled import _may_change, _outer_gradient
-from metabalance.meta.second_order import plain_attention
+from metabalance.meta.update import Update
 
 
 @pytest.fixture(autouse=True)
@@ -71,9 +71,10 @@ def test_the_function_that_is_compiled_is_the_outer_gradient(case, order, inner_
     case.model.eval()  # BatchNorm cannot be vectorized in training mode; no module here has dropout
     algorithm = Algorithm(case.model, case.loss_fn, inner_lr, beta, order, "both")
     steps = torch.tensor([inner_lr, beta], dtype=torch.float64)
-    with plain_attention(), torch.no_grad():
+    update = Update(case.trainable(), {}, case.support, case.query)
+    with torch.no_grad():
         gradients, support_losses, query_losses, finite = _outer_gradient(
-            algorithm.loss_of, algorithm.terms, False, *steps, case.trainable(), case.support, case.query
+            algorithm.loss_of, algorithm.terms, False, *steps, update
         )
     assert finite
     expected = case.reference(inner_lr, beta, order)
@@ -136,6 +137,27 @@ def test_what_is_changed_in_the_model_is_noticed():
     assert (model[1].weight.grad != 0).any()
 
 
+def test_hooks_that_come_and_go_are_noticed():
+    model = nn.Linear(4, 3)
+    meta = MetaGradient(model, cross_entropy, inner_lr=0.1, engine="compiled")
+    support, query = _batches()
+
+    def update() -> bool:
+        model.zero_grad()
+        meta.backward(support, query)
+        return bool(model.weight.grad.any())
+
+    assert [update() for _ in range(2)] == [True, True]
+    for register in (
+        lambda: model.register_forward_hook(lambda module, args, output: 0 * output),
+        lambda: model.register_forward_pre_hook(lambda module, args: 0 * args[0]),
+    ):
+        handle = register()
+        assert [update() for _ in range(2)] == [False, False]
+        handle.remove()
+        assert update()
+
+
 SCALE = 1.0
 
 
@@ -169,6 +191,7 @@ def test_a_global_setting_that_is_changed_is_noticed(monkeypatch):
         ("G['__import_metabalance_dot_meta_dot_checks'].check_scalar", False),
         ("dict(G['Derivative'].__dict__)['__new__'].__func__", False),
         ("G['__builtins_dict___0']['zip']", False),
+        ("list(dict.keys(__import__('torch').utils._pytree.SUPPORTED_NODES))[0]", False),
         ("G['___unnamed_scope_1_c0']['scale']", True),
     ],
 )

@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy
 from metabalance.meta import MetaGradient
 from metabalance.meta.algorithm import Algorithm
 from metabalance.meta.engines import loop, vectorized
+from metabalance.meta.update import Update
 
 
 def _algorithm(model, loss_fn, **kwargs) -> Algorithm:
@@ -61,11 +62,7 @@ def _peak(engine, order: str, meta_steps: int, **kwargs) -> int:
     with torch.autograd.graph.saved_tensors_hooks(Saved, lambda saved: saved.tensor):
         outer = engine(
             _algorithm(model, cross_entropy, order=order, **kwargs),
-            dict(model.named_parameters()),
-            {},
-            (x, y),
-            (x, y),
-            meta_steps,
+            Update(dict(model.named_parameters()), {}, (x, y), (x, y)),
         )
     assert Saved.live == 0
     assert not any(
@@ -99,11 +96,7 @@ def test_dropout_draws_fresh_masks_in_every_pass_and_meta_step(engine):
         torch.manual_seed(0)
         outer = engine(
             _algorithm(model, lambda output, _: output.sum(), inner_lr=0.0),
-            dict(model.named_parameters()),
-            {},
-            (ones, ones),
-            (ones, ones),
-            30,
+            Update(dict(model.named_parameters()), {}, (ones, ones), (ones, ones)),
         )
     assert torch.cat([outer.support_losses, outer.query_losses]).unique().numel() == 60
 

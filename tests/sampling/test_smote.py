@@ -29,6 +29,15 @@ def test_the_neighbours_and_the_seed_decide(table):
     assert not np.array_equal(first, SMOTE(k_neighbors=2, random_state=0).fit_resample(X, y)[0])
 
 
+def test_too_few_rows_are_named(table):
+    X, y = table(60, 5, 60)
+    with pytest.raises(
+        ValueError, match=r"class 1 has 5 rows, too few for k_neighbors=5: SMOTE needs 6 rows"
+    ):
+        SMOTE().fit_resample(X, y)
+    assert len(SMOTE(k_neighbors=4).fit_resample(X, y)[0]) == 180
+
+
 def test_little_more_memory_is_needed_than_for_the_result():
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((200_500, 29), dtype=np.float32), np.repeat([0, 1], [200_000, 500])

@@ -160,6 +160,25 @@ def test_breaking_off_is_remembered() -> None:
     assert not loop_for(rule, module).train().interrupted_
 
 
+def test_an_epoch_that_is_broken_off_keeps_its_losses() -> None:
+    class StopAtTheThird(ERM):
+        drawn = 0
+
+        def draw(self):
+            self.drawn += 1
+            if self.drawn == 3:
+                raise KeyboardInterrupt
+            return super().draw()
+
+    x, y = data()
+    module = nn.Linear(3, 2)
+    rule = StopAtTheThird(module, CrossEntropy(), BatchStream(x, y, batch_size=64, random_state=0))
+    loop = loop_for(rule, module).train()
+    assert loop.interrupted_
+    assert [batch["train_batch_size"] for batch in loop.history[-1, "batches"]] == [64, 64]
+    assert all(batch["train_loss"] > 0 for batch in loop.history[-1, "batches"])
+
+
 def test_devices() -> None:
     assert resolve_device("cpu") == torch.device("cpu")
     assert resolve_device("auto").type in {"cpu", "cuda"}

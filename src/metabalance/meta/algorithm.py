@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from metabalance.meta.buffers import BUFFER_POLICIES
 from metabalance.meta.checks import LossFunction
 from metabalance.meta.functional import LossOf, Pair, Tensors, Term, weighted_sum
+from metabalance.meta.update import Update
 
 
 class OuterGradient(NamedTuple):
@@ -131,10 +132,7 @@ def meta_gradient(
     terms: Terms,
     inner_lr: float | Tensor,
     beta: float | Tensor,
-    params: Tensors,
-    buffers: Tensors,
-    support: Pair,
-    query: Pair,
+    update: Update,
 ) -> MetaStep:
     """(I − inner_lr·H_X(θ))·∇L_Z(θ') + beta·∇L_X(θ), at θ' = θ − inner_lr·∇L_X(θ).
 
@@ -142,6 +140,7 @@ def meta_gradient(
     query pass is gone before the graph of the support pass is differentiated a second time.
     """
     parts: list[Term] = []
+    params, buffers, support, query = update
     support_losses, g_support, moved, hessian_product = passes.support(
         params, buffers, support, terms.support_order
     )

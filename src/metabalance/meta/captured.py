@@ -4,16 +4,18 @@ A small kernel runs for less time than Python takes to launch it. A replay launc
 at once. It always works on the same memory: batches are copied in, gradients are added up in there.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from itertools import chain
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from metabalance.meta.algorithm import Algorithm, OuterGradient, meta_gradient
-from metabalance.meta.checks import pair_leaves
 from metabalance.meta.engines import loop, loop_passes
-from metabalance.meta.functional import Pair, Tensors, accumulate, copied, first_line, part_of
+from metabalance.meta.functional import accumulate, copied, first_line
+from metabalance.meta.recomputing import Recomputed
+from metabalance.meta.update import Update
 
 WARM_UP = 3
 """Meta steps before the recorded one, in which libraries choose kernels and take their workspaces."""
@@ -25,17 +27,18 @@ class CaptureError(Exception):
     """The meta step of this model cannot be recorded."""
 
 
-def record_on_cuda(run: Run) -> Run:
-    """Warm up, record what ``run`` launches, and return the function that launches it again."""
-    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(WARM_UP):
+def record_on_cuda(run: Run, device: torch.device) -> Run:
+    """Warm up, record what ``run`` launches on ``device``, and return the function that launches it again."""
+    with torch.cuda.device(device):
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(WARM_UP):
+                run()
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
             run()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        run()
     replay: Run = graph.replay
     return replay
 
@@ -43,8 +46,8 @@ def record_on_cuda(run: Run) -> Run:
 class CapturedEngine:
     """Evaluates outer gradients as `loop` does, by replays of one recorded meta step.
 
-    The first update of each situation (shapes, mode, parameters and where they lie) is left to `loop`, which
-    raises the model's own errors in plain words and tells which parameters a loss reaches.
+    The first update of each situation (shapes, modes, hooks, parameters and where they lie) is left to
+    `loop`, which raises the model's own errors in plain words and tells which parameters a loss reaches.
 
     Parameters
     ----------
@@ -52,56 +55,43 @@ class CapturedEngine:
         Turns a function into one that does the same again on the same memory.
     """
 
-    def __init__(self, record: Callable[[Run], Run] = record_on_cuda) -> None:
+    def __init__(self, record: Callable[[Run, torch.device], Run] = record_on_cuda) -> None:
         self._record = record
         self._situation: Hashable = None
-        self._first: OuterGradient | None = None
+        self._reached: frozenset[str] = frozenset()
         self._step: _Step | None = None
 
-    def __call__(
-        self,
-        algorithm: Algorithm,
-        params: Tensors,
-        buffers: Tensors,
-        support: Pair,
-        query: Pair,
-        meta_steps: int,
-    ) -> OuterGradient:
+    def __call__(self, algorithm: Algorithm, update: Update) -> OuterGradient:
         """Return the outer gradient; raises CaptureError where the meta step cannot be recorded."""
-        device = next(iter(params.values())).device
-        if self._record is record_on_cuda and device.type != "cuda":
+        if self._record is record_on_cuda and update.device.type != "cuda":
             raise ValueError(
-                f"engine='captured' records CUDA graphs, but the model is on {device}: use engine='loop', or "
-                "move the model and its batches to CUDA"
+                f"engine='captured' records CUDA graphs, but the model is on {update.device}: use "
+                "engine='loop', or move the model and its batches to CUDA"
             )
-        situation = _situation(algorithm, params, support, query)
-        if self._first is None or situation != self._situation:
-            self._first = loop(algorithm, params, buffers, support, query, meta_steps)
-            self._situation, self._step = situation, None
-            return self._first
+        if any(isinstance(module, Recomputed) for module in algorithm.model.modules()):
+            raise CaptureError("Recomputed blocks read the state of the random generators")
+        situation = update.situation(algorithm.model), _addresses(algorithm)
+        if situation != self._situation:
+            outer = loop(algorithm, update)
+            self._situation, self._reached, self._step = situation, frozenset(outer.gradients), None
+            return outer
         if self._step is None:
-            batches = part_of(support, 0), part_of(query, 0)
             try:
-                self._step = _Step(algorithm, params, buffers, *batches, self._first, self._record)
+                self._step = _Step(algorithm, update, self._reached, self._record)
+            except torch.OutOfMemoryError:
+                raise
             except RuntimeError as error:
                 raise CaptureError(first_line(error)) from error
-        outer = self._step.replayed(buffers, support, query, meta_steps)
+        outer = self._step.replayed(update)
         return outer.mean() if algorithm.reduction == "mean" else outer
 
 
-def _situation(algorithm: Algorithm, params: Tensors, support: Pair, query: Pair) -> Hashable:
-    leaves = _leaves(support, query)
-    device = leaves[0].device.type
-    return (
-        tuple(module.training for module in algorithm.model.modules()),
-        tuple((name, p.data_ptr(), p.dtype) for name, p in params.items()),
-        tuple((leaf.shape[1:], leaf.stride()[1:], leaf.dtype, leaf.device) for leaf in leaves),
-        torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device),
-    )
-
-
-def _leaves(support: Pair, query: Pair) -> list[Tensor]:
-    return [leaf for pair in (support, query) for _, leaf in pair_leaves(pair, "")]
+def _addresses(algorithm: Algorithm) -> tuple[int, ...]:
+    """Where all that the recorded kernels read lies, but for the buffers, which are copied."""
+    tensors: Iterator[Tensor] = algorithm.model.parameters()
+    if isinstance(algorithm.loss_fn, nn.Module):
+        tensors = chain(tensors, algorithm.loss_fn.parameters(), algorithm.loss_fn.buffers())
+    return tuple(tensor.data_ptr() for tensor in tensors)
 
 
 def _cloned(batch: Any) -> Any:
@@ -118,52 +108,41 @@ class _Step:
     def __init__(
         self,
         algorithm: Algorithm,
-        params: Tensors,
-        buffers: Tensors,
-        support: Pair,
-        query: Pair,
-        like: OuterGradient,
-        record: Callable[[Run], Run],
+        update: Update,
+        reached: frozenset[str],
+        record: Callable[[Run, torch.device], Run],
     ) -> None:
         self._algorithm = algorithm
         self._passes = loop_passes(algorithm)
-        self._params = params
-        self._buffers = copied(buffers)
-        self._support, self._query = _cloned(support), _cloned(query)
-        self._batches = _leaves(self._support, self._query)
-        self._total = {name: torch.zeros_like(gradient) for name, gradient in like.gradients.items()}
-        self._losses = torch.empty_like(like.query_losses[:1]).repeat(2)
-        self._replay = record(self._run)
+        first = update.meta_step(0)
+        self._place = Update(
+            update.params, copied(update.buffers), _cloned(first.support), _cloned(first.query)
+        )
+        self._leaves = self._place.leaves
+        self._total = {name: torch.zeros_like(p) for name, p in update.params.items() if name in reached}
+        self._replay = record(self._run, update.device)
 
     def _run(self) -> None:
         torch.clear_autocast_cache()  # casts of parameters are part of what is recorded
         algorithm = self._algorithm
-        step = meta_gradient(
-            self._passes,
-            algorithm.terms,
-            algorithm.inner_lr,
-            algorithm.beta,
-            self._params,
-            self._buffers,
-            self._support,
-            self._query,
-        )
+        step = meta_gradient(self._passes, algorithm.terms, algorithm.inner_lr, algorithm.beta, self._place)
         accumulate(self._total, step.terms)
-        self._losses.copy_(torch.stack([step.support_losses, step.query_losses]))
+        self._losses = torch.stack([step.support_losses, step.query_losses])
         for name, moved in step.buffers.items():
-            self._buffers[name].copy_(moved)
+            self._place.buffers[name].copy_(moved)
 
-    def replayed(self, buffers: Tensors, support: Pair, query: Pair, meta_steps: int) -> OuterGradient:
+    def replayed(self, update: Update) -> OuterGradient:
         """Run all meta steps; the gradients are summed."""
-        for name, buffer in buffers.items():
-            self._buffers[name].copy_(buffer)
+        for name, buffer in update.buffers.items():
+            self._place.buffers[name].copy_(buffer)
         for total in self._total.values():
             total.zero_()
-        losses = self._losses.new_empty(meta_steps, 2)
-        leaves = _leaves(support, query)
-        for s in range(meta_steps):
-            for place, leaf in zip(self._batches, leaves, strict=True):
+        losses = []
+        leaves = update.leaves
+        for s in range(update.meta_steps):
+            for place, leaf in zip(self._leaves, leaves, strict=True):
                 place.copy_(leaf[s])
             self._replay()
-            losses[s].copy_(self._losses)
-        return OuterGradient(copied(self._total), losses[:, 0], losses[:, 1], copied(self._buffers))
+            losses.append(self._losses.clone())  # the next replay writes to the same memory
+        support_losses, query_losses = torch.stack(losses).unbind(1)
+        return OuterGradient(copied(self._total), support_losses, query_losses, copied(self._place.buffers))

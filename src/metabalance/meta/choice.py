@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from torch import nn
 
 from metabalance.meta.checks import pair_leaves
-from metabalance.meta.functional import Pair
 from metabalance.meta.recomputing import Recomputed
+from metabalance.meta.update import Update
 
 DENSE_LAYERS = (nn.Linear, nn.Bilinear, nn.Embedding, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.PReLU)
 """Layers that are known to be fast, and right, with a set of weights for each meta step."""
@@ -72,13 +72,12 @@ def pays_to_compile(model: nn.Module, meta_steps: int, rows: int, updates: int) 
     return updates * saved > 10 + 1.5 * layers
 
 
-def choose_engine(model: nn.Module, support: Pair, query: Pair, updates: int | None) -> str:
+def choose_engine(model: nn.Module, update: Update, updates: int | None) -> str:
     """The rule of ``engine="auto"``."""
     if not is_dense(model):
         return "loop"
-    meta_steps = pair_leaves(support, "")[0][1].shape[0]
-    rows = sum(math.prod(pair_leaves(pair, "")[0][1].shape[:2]) for pair in (support, query))
-    if updates is not None and pays_to_compile(model, meta_steps, rows, updates):
+    rows = sum(math.prod(pair_leaves(pair, "")[0][1].shape[:2]) for pair in (update.support, update.query))
+    if updates is not None and pays_to_compile(model, update.meta_steps, rows, updates):
         return "compiled"
     return "vectorized" if _size(model) <= LARGEST_VECTORIZED else "loop"
 

@@ -18,11 +18,11 @@ from torch._dynamo.exc import FailOnRecompileLimitHit
 from torch.func import functional_call, grad_and_value, vjp, vmap
 
 from metabalance.meta.algorithm import Algorithm, Derivative, OuterGradient, Terms, meta_gradient
-from metabalance.meta.checks import pair_leaves
 from metabalance.meta.dropout import UniformDropout
 from metabalance.meta.engines import vectorized
 from metabalance.meta.functional import LossOf, Pair, Tensors, detached, weighted_sum
 from metabalance.meta.second_order import plain_attention
+from metabalance.meta.update import Update
 
 MAX_FUNCTIONS = 64
 """Compiled functions that a process keeps, for as many structures and shapes."""
@@ -35,9 +35,9 @@ class CompilationError(Exception):
 class CompiledEngine:
     """Evaluates outer gradients as `vectorized` does, with compiled functions.
 
-    The first update of each situation (shapes, mode, trainable parameters) is left to `vectorized`: it checks
-    that the model can be vectorized at all, and tells which parameters a loss reaches, which torch.func does
-    not.
+    The first update of each situation (shapes, modes, hooks, trainable parameters) is left to `vectorized`:
+    it checks that the model can be vectorized at all, and tells which parameters a loss reaches, which
+    torch.func does not.
     """
 
     def __init__(self) -> None:
@@ -47,39 +47,27 @@ class CompiledEngine:
         """Without compiled functions, which cannot be pickled."""
         return {"_ready": {}}
 
-    def __call__(
-        self,
-        algorithm: Algorithm,
-        params: Tensors,
-        buffers: Tensors,
-        support: Pair,
-        query: Pair,
-        meta_steps: int,
-    ) -> OuterGradient:
+    def __call__(self, algorithm: Algorithm, update: Update) -> OuterGradient:
         """Return the outer gradient; raises CompilationError where torch.compile does not work."""
-        situation = _situation(algorithm, params, support, query)
+        situation = algorithm.terms, algorithm.reduction, update.situation(algorithm.model)
         if situation not in self._ready:
-            outer = vectorized(algorithm, params, buffers, support, query, meta_steps)
-            on_cuda = next(iter(params.values())).is_cuda
-            names = re.sub(
-                r" at 0x\w+", "", f"{algorithm.model} {algorithm.loss_fn}"
-            )  # the same in every fit
-            function = _compiled_function((names, situation), on_cuda)
-            self._ready[situation] = function, _steps(algorithm, params), frozenset(outer.gradients)
+            outer = vectorized(algorithm, update)
+            # Without addresses, names are the same in every fit.
+            names = re.sub(r" at 0x\w+", "", f"{algorithm.model} {algorithm.loss_fn}")
+            function = _compiled_function((names, situation), update.device.type == "cuda")
+            self._ready[situation] = function, _steps(algorithm, update), frozenset(outer.gradients)
             return outer
         function, steps, reached = self._ready[situation]
         if steps[0].is_cuda:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         try:
-            with plain_attention(), torch.no_grad():
+            with torch.no_grad():
                 gradients, support_losses, query_losses, finite = function(
                     algorithm.loss_of,
                     algorithm.terms,
                     algorithm.reduction == "mean",
                     *steps,
-                    detached(params),
-                    support,
-                    query,
+                    update._replace(params=detached(update.params)),
                 )
         except torch.OutOfMemoryError:
             raise
@@ -92,25 +80,14 @@ class CompiledEngine:
         if any(bool(gradients[name].any()) for name in gradients.keys() - reached):
             # The model takes another way than at the first update: look again which parameters it reaches.
             del self._ready[situation]
-            return self(algorithm, params, buffers, support, query, meta_steps)
-        gradients = {name: gradients[name] for name in params if name in reached}
-        return OuterGradient(gradients, support_losses, query_losses, buffers, finite)
+            return self(algorithm, update)
+        gradients = {name: gradients[name] for name in update.params if name in reached}
+        return OuterGradient(gradients, support_losses, query_losses, update.buffers, finite)
 
 
-def _situation(algorithm: Algorithm, params: Tensors, support: Pair, query: Pair) -> Hashable:
-    leaves = [leaf for pair in (support, query) for _, leaf in pair_leaves(pair, "")]
-    return (
-        algorithm.terms,
-        algorithm.reduction,
-        tuple(module.training for module in algorithm.model.modules()),
-        tuple((name, p.dtype) for name, p in params.items()),
-        tuple((leaf.shape, leaf.dtype, leaf.device) for leaf in leaves),
-    )
-
-
-def _steps(algorithm: Algorithm, params: Tensors) -> tuple[Tensor, Tensor]:
+def _steps(algorithm: Algorithm, update: Update) -> tuple[Tensor, Tensor]:
     """The inner step and beta as tensors, in single precision at least."""
-    example = next(iter(params.values()))
+    example = next(iter(update.params.values()))
     dtype = torch.promote_types(example.dtype, torch.float32)
     inner_lr, beta = torch.tensor([algorithm.inner_lr, algorithm.beta], dtype=dtype, device=example.device)
     return inner_lr, beta
@@ -142,7 +119,7 @@ def _may_change(name: str) -> bool:
     """
     found = re.search(r"G\['(\w+)'\]", name)
     if found is None:
-        return True
+        return "__import__('torch')" not in name
     module = re.fullmatch(r"__import_(.+?)(_dot_.*)?", found[1])  # as torch names modules
     if module is not None:
         return module[1] not in {"torch", "metabalance", "contextlib"}
@@ -155,19 +132,18 @@ def _outer_gradient(
     mean: bool,
     inner_lr: Tensor,
     beta: Tensor,
-    params: Tensors,
-    support: Pair,
-    query: Pair,
+    update: Update,
 ) -> tuple[Tensors, Tensor, Tensor, Tensor]:
     """What is compiled. The inner step and beta are tensors, so that other values need no other function."""
     passes = FunctionalPasses(loss_of)
 
     def of_one_step(support: Pair, query: Pair) -> Any:
-        step = meta_gradient(passes, terms, inner_lr, beta, params, {}, support, query)
+        step = meta_gradient(passes, terms, inner_lr, beta, Update(update.params, {}, support, query))
         return weighted_sum(step.terms), step.support_losses, step.query_losses
 
-    with UniformDropout():
-        gradients, support_losses, query_losses = vmap(of_one_step, randomness="different")(support, query)
+    with plain_attention(), UniformDropout():
+        steps = vmap(of_one_step, randomness="different")
+        gradients, support_losses, query_losses = steps(update.support, update.query)
     reduce = Tensor.mean if mean else Tensor.sum
     gradients = {name: reduce(gradient, 0) for name, gradient in gradients.items()}
     results = (*gradients.values(), support_losses, query_losses)

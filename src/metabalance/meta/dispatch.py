@@ -7,7 +7,8 @@ from metabalance.meta.captured import CapturedEngine, CaptureError
 from metabalance.meta.choice import choose_engine
 from metabalance.meta.compiled import CompilationError, CompiledEngine
 from metabalance.meta.engines import loop, vectorized
-from metabalance.meta.functional import Pair, Tensors, first_line
+from metabalance.meta.functional import first_line
+from metabalance.meta.update import Update
 
 ENGINES = ("auto", "loop", "vectorized", "compiled", "captured")
 
@@ -30,22 +31,13 @@ class Dispatcher:
         self._compiled = CompiledEngine()
         self._captured = CapturedEngine()
 
-    def __call__(
-        self,
-        algorithm: Algorithm,
-        params: Tensors,
-        buffers: Tensors,
-        support: Pair,
-        query: Pair,
-        meta_steps: int,
-    ) -> OuterGradient:
+    def __call__(self, algorithm: Algorithm, update: Update) -> OuterGradient:
         """Return the outer gradient of one update."""
-        arguments = (algorithm, params, buffers, support, query, meta_steps)
         if self.engine == "auto":
-            self.engine = choose_engine(algorithm.model, support, query, self._updates)
+            self.engine = choose_engine(algorithm.model, update, self._updates)
         if self.engine == "captured":
             try:
-                return self._captured(*arguments)
+                return self._captured(algorithm, update)
             except CaptureError as error:
                 reason = first_line(error)
             self.engine = "loop"
@@ -56,18 +48,16 @@ class Dispatcher:
                 stacklevel=3,
             )
         if self.engine == "loop":
-            return loop(*arguments)
+            return loop(algorithm, update)
         try:
             if self.engine == "compiled":
                 try:
-                    return self._compiled(*arguments)
+                    return self._compiled(algorithm, update)
                 except CompilationError as error:
                     reason = first_line(error)
-                fallback = (
-                    choose_engine(algorithm.model, support, query, None) if self._is_free else "vectorized"
-                )
+                fallback = choose_engine(algorithm.model, update, None) if self._is_free else "vectorized"
                 # An error that is not the compiler's is raised here, and nothing is switched.
-                outer = loop(*arguments) if fallback == "loop" else vectorized(*arguments)
+                outer = loop(algorithm, update) if fallback == "loop" else vectorized(algorithm, update)
                 self.engine = fallback
                 warnings.warn(
                     f"the update of {type(algorithm.model).__name__} cannot be compiled ({reason}): "
@@ -77,7 +67,7 @@ class Dispatcher:
                     stacklevel=3,
                 )
                 return outer
-            return vectorized(*arguments)
+            return vectorized(algorithm, update)
         except RuntimeError as error:
             if not self._is_free:
                 error.add_note(
@@ -85,7 +75,7 @@ class Dispatcher:
                 )
                 raise
             reason = first_line(error)
-        outer = loop(*arguments)  # an error that is the model's own is raised here, in plain words
+        outer = loop(algorithm, update)  # an error that is the model's own is raised here, in plain words
         self.engine = "loop"
         warnings.warn(
             f"{type(algorithm.model).__name__} cannot run under torch.func.vmap ({reason}): engine='loop' is "

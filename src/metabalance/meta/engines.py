@@ -32,11 +32,11 @@ from metabalance.meta.functional import (
     gradients_of,
     hessian_product,
     loss_at,
-    part_of,
     weighted_sum,
 )
 from metabalance.meta.recomputing import refuse_checkpoints
 from metabalance.meta.second_order import plain_attention, twice_differentiable
+from metabalance.meta.update import Update
 
 Run: TypeAlias = Callable[[Tensors, Tensors, Pair], tuple[Tensor, Tensors]]
 """(params, buffers, batch) → (losses, new buffers), without changing its arguments."""
@@ -81,35 +81,24 @@ def as_leaves(tensors: Tensors) -> Tensors:
     return {name: tensor.detach().requires_grad_() for name, tensor in tensors.items()}
 
 
-def loop(
-    algorithm: Algorithm, params: Tensors, buffers: Tensors, support: Pair, query: Pair, meta_steps: int
-) -> OuterGradient:
+def loop(algorithm: Algorithm, update: Update) -> OuterGradient:
     """One meta step after the other: memory does not grow with S, and buffers move sequentially."""
     passes = loop_passes(algorithm)
     # The sum over meta steps is there from the start, so that one meta step takes as much memory as many.
-    total = {name: torch.zeros_like(p) for name, p in params.items()}
+    total = {name: torch.zeros_like(p) for name, p in update.params.items()}
     reached: set[str] = set()
     losses = []
-    for s in range(meta_steps):
-        step = meta_gradient(
-            passes,
-            algorithm.terms,
-            algorithm.inner_lr,
-            algorithm.beta,
-            params,
-            buffers,
-            part_of(support, s),
-            part_of(query, s),
-        )
+    for s in range(update.meta_steps):
+        step = meta_gradient(passes, algorithm.terms, algorithm.inner_lr, algorithm.beta, update.meta_step(s))
         accumulate(total, step.terms)
         reached.update(*(tensors for _, tensors in step.terms))
         losses.append((step.support_losses, step.query_losses))
-        buffers = step.buffers
+        update = update._replace(buffers=step.buffers)
         del step
         torch.clear_autocast_cache()  # or it would keep each meta step's θ' in low precision
     support_losses, query_losses = (torch.stack(column) for column in zip(*losses, strict=True))
     gradients = {name: gradient for name, gradient in total.items() if name in reached}
-    outer = OuterGradient(gradients, support_losses, query_losses, buffers)
+    outer = OuterGradient(gradients, support_losses, query_losses, update.buffers)
     return outer.mean() if algorithm.reduction == "mean" else outer
 
 
@@ -133,9 +122,7 @@ def loop_passes(algorithm: Algorithm) -> AutogradPasses:
     return AutogradPasses(run_support, run_query, spread=dict, total=dict)
 
 
-def vectorized(
-    algorithm: Algorithm, params: Tensors, buffers: Tensors, support: Pair, query: Pair, meta_steps: int
-) -> OuterGradient:
+def vectorized(algorithm: Algorithm, update: Update) -> OuterGradient:
     """All meta steps at once: for dense nets many times faster than :func:`loop`, with S graphs in memory."""
     check_vectorizable(algorithm.model)
     aliases = aliases_of(algorithm.model)
@@ -153,8 +140,10 @@ def vectorized(
         refuse_written(unlike(buffers, copies))
         return losses, buffers
 
+    meta_steps = update.meta_steps
+
     def spread(tensors: Tensors) -> Tensors:
-        return {name: t.expand(meta_steps, *params[name].shape) for name, t in tensors.items()}
+        return {name: t.expand(meta_steps, *update.params[name].shape) for name, t in tensors.items()}
 
     def total(gradients: Tensors) -> Tensors:
         return {name: gradient.sum(0) for name, gradient in gradients.items()}
@@ -165,10 +154,7 @@ def vectorized(
             algorithm.terms,
             algorithm.inner_lr,
             algorithm.beta,
-            params,
-            buffers,
-            support,
-            query,
+            update,
         )
     outer = OuterGradient(weighted_sum(step.terms), *step[1:])
     return outer.mean() if algorithm.reduction == "mean" else outer

@@ -10,6 +10,7 @@ from metabalance.meta.algorithm import Algorithm
 from metabalance.meta.buffers import BUFFER_POLICIES, store_buffers
 from metabalance.meta.checks import Batch, LossFunction
 from metabalance.meta.dispatch import ENGINES, Dispatcher
+from metabalance.meta.update import Update
 
 ORDERS = ("exact", "first")
 REDUCTIONS = ("mean", "sum")
@@ -68,14 +69,15 @@ class MetaGradient:
         :func:`torch.func.vmap`: many times faster for small dense nets, slower for convolutions. "compiled"
         is "vectorized" as one function of :func:`torch.compile`: again several times faster, after some
         seconds of compiling, once for each structure of network and batches in a process; where that does not
-        work, it warns once and uses "vectorized". Forward hooks must be there from the start. "auto" takes
+        work, it warns once and uses "vectorized". "auto" takes
         "loop" unless every parameter is owned by
         Linear, Bilinear, Embedding, LayerNorm, GroupNorm, RMSNorm or PReLU and the model has no buffers; for
         such a model it takes "compiled" if ``updates`` is given and compiling pays for that many
         (:func:`metabalance.meta.choice.pays_to_compile`), else "vectorized" up to 30,000 parameters, "loop"
         above. If the model's own forward cannot be vectorized, it warns once and loops from then on.
         "captured" is "loop" on CUDA with one meta step recorded as a CUDA graph and replayed, for networks
-        whose kernels are short; shapes must stay the same, and the model must not wait for the GPU.
+        whose kernels are short; shapes must stay the same, the model must not wait for the GPU, and what its
+        forward reads from Python attributes, and a loss from its closure, is as it was when recorded.
     updates : int, optional
         How many times `backward` will be called, as far as that is known; only "auto" asks for it.
     buffers : {"both", "support", "query", "frozen"}, default="both"
@@ -168,18 +170,20 @@ class MetaGradient:
         """
         model = self._algorithm.model
         meta_steps = checks.count_meta_steps(support, query)
-        params = checks.trainable_parameters(model)
-        buffers = dict(model.named_buffers())
-        outer = self._evaluate(
-            self._algorithm, params, buffers, (support[0], support[1]), (query[0], query[1]), meta_steps
+        update = Update(
+            checks.trainable_parameters(model),
+            dict(model.named_buffers()),
+            (support[0], support[1]),
+            (query[0], query[1]),
         )
+        outer = self._evaluate(self._algorithm, update)
         if not bool(outer.is_finite()):
             checks.check_losses_finite(
                 {"support": outer.support_losses, "query": outer.query_losses}, "meta step"
             )
             checks.check_gradients_finite(outer.gradients)
-        store_buffers(buffers, outer.buffers)
-        accumulate(params, outer.gradients)
+        store_buffers(update.buffers, outer.buffers)
+        accumulate(update.params, outer.gradients)
 
         support_loss, query_loss = outer.support_losses.sum(), outer.query_losses.sum()
         if self._algorithm.reduction == "mean":

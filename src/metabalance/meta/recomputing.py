@@ -113,19 +113,23 @@ class _Circumstances:
     autocast: list[tuple[str, bool, torch.dtype]]
     twice_differentiable: bool
     random_state: Tensor
+    accelerator: str
     devices: list[int]
     device_states: list[Tensor]
 
     @classmethod
     def of_now(cls, tensors: Sequence[Tensor]) -> "_Circumstances":
-        kinds = {kind for kind in ("cpu", *(t.device.type for t in tensors)) if is_autocast_available(kind)}
-        devices, device_states = get_device_states(*tensors)
+        one_of_each = {tensor.device: tensor for tensor in tensors}
+        types = {"cpu", *(device.type for device in one_of_each)}
+        kinds = [kind for kind in sorted(types) if is_autocast_available(kind)]
+        devices, device_states = get_device_states(*one_of_each.values())
         return cls(
             autocast=[
                 (kind, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in kinds
             ],
             twice_differentiable=is_twice_differentiable(),
             random_state=torch.get_rng_state(),
+            accelerator=next(iter(types - {"cpu", "meta"}), "cuda"),
             devices=devices,
             device_states=device_states,
         )
@@ -137,9 +141,9 @@ class _Circumstances:
                 stack.enter_context(torch.autocast(kind, dtype, enabled, cache_enabled=False))
             if self.twice_differentiable:
                 stack.enter_context(twice_differentiable())
-            stack.enter_context(torch.random.fork_rng(self.devices))
+            stack.enter_context(torch.random.fork_rng(self.devices, device_type=self.accelerator))
             torch.set_rng_state(self.random_state)
-            set_device_states(self.devices, self.device_states)
+            set_device_states(self.devices, self.device_states, device_type=self.accelerator)
             yield
 
 

@@ -47,9 +47,20 @@ class SMOTE(BaseEstimator):  # type: ignore[misc]
         X : array of float, shape (n, features)
             Finite, with more than ``k_neighbors`` rows in every class but the largest.
         y : array of int, shape (n,)
+
+        Raises
+        ------
+        ValueError
+            If a class has too few rows for its neighbours.
         """
         labels, counts = np.unique(y, return_counts=True)
         largest = counts.max()
+        for label, count in zip(labels, counts, strict=True):
+            if count <= self.k_neighbors and count < largest:
+                raise ValueError(
+                    f"class {label} has {count} rows, too few for k_neighbors={self.k_neighbors}: "
+                    f"SMOTE needs {self.k_neighbors + 1} rows in each class that it grows; use fewer"
+                )
         X_new = np.empty((len(labels) * largest, X.shape[1]), X.dtype)
         y_new = np.empty(len(X_new), y.dtype)
         X_new[: len(X)], y_new[: len(X)] = X, y

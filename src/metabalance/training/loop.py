@@ -93,7 +93,7 @@ class TrainingLoop(NeuralNet):
     ) -> None:
         """As in skorch, and remember whether the user broke it off, which skorch keeps to itself."""
         try:
-            if iterator is None or self._follows_batches():
+            if iterator is None or not training or self._follows_batches():
                 super().run_single_epoch(iterator, training, prefix, step_fn, **kwargs)
             else:
                 self._run_unfollowed(iterator)
