@@ -88,8 +88,8 @@ def pair_leaves(pair: object, name: str) -> list[tuple[str, Tensor]]:
     return named[0] + named[1]
 
 
-def count_meta_steps(support: object, query: object) -> int:
-    """S, the leading dimension that all tensors of both pairs share."""
+def check_meta_steps(support: object, query: object) -> None:
+    """Raise unless all tensors of both pairs share their leading dimension S, and no batch is empty."""
     named = pair_leaves(support, "support") + pair_leaves(query, "query")
     for name, leaf in named:
         if leaf.dim() < 2:
@@ -107,7 +107,6 @@ def count_meta_steps(support: object, query: object) -> int:
         raise ValueError(
             f"support and query must have the same leading dimension, the number of meta steps, got {shapes}"
         )
-    return named[0][1].shape[0]
 
 
 def count_rows(data: object) -> int:

@@ -20,7 +20,7 @@ from torch.func import functional_call, grad_and_value, vjp, vmap
 from metabalance.meta.algorithm import Algorithm, Derivative, OuterGradient, Terms, meta_gradient
 from metabalance.meta.dropout import UniformDropout
 from metabalance.meta.engines import vectorized
-from metabalance.meta.functional import LossOf, Pair, Tensors, detached, weighted_sum
+from metabalance.meta.functional import LossOf, Pair, Tensors, weighted_sum
 from metabalance.meta.second_order import plain_attention
 from metabalance.meta.update import Update
 
@@ -67,7 +67,7 @@ class CompiledEngine:
                     algorithm.terms,
                     algorithm.reduction == "mean",
                     *steps,
-                    update._replace(params=detached(update.params)),
+                    update,
                 )
         except torch.OutOfMemoryError:
             raise

@@ -169,7 +169,7 @@ class MetaGradient:
             none, or a vectorized engine meets a module that writes to its buffers.
         """
         model = self._algorithm.model
-        meta_steps = checks.count_meta_steps(support, query)
+        checks.check_meta_steps(support, query)
         update = Update(
             checks.trainable_parameters(model),
             dict(model.named_buffers()),
@@ -185,10 +185,10 @@ class MetaGradient:
         store_buffers(update.buffers, outer.buffers)
         accumulate(update.params, outer.gradients)
 
-        support_loss, query_loss = outer.support_losses.sum(), outer.query_losses.sum()
-        if self._algorithm.reduction == "mean":
-            support_loss, query_loss = support_loss / meta_steps, query_loss / meta_steps
-        return MetaLosses(query_loss + self._algorithm.beta * support_loss, support_loss, query_loss)
+        reduce = Tensor.mean if self._algorithm.reduction == "mean" else Tensor.sum
+        support_loss, query_loss = reduce(outer.support_losses), reduce(outer.query_losses)
+        total = torch.add(query_loss, support_loss, alpha=self._algorithm.beta)
+        return MetaLosses(total, support_loss, query_loss)
 
 
 def accumulate(params: dict[str, Tensor], gradients: dict[str, Tensor]) -> None:
