@@ -1,6 +1,7 @@
 """Tables from files, imbalance recipes, and the data sets that are built in."""
 
 from metabalance.datasets.builtin import BUILTIN, Dataset, load_builtin
+from metabalance.datasets.credit import load_card_fraud, load_loan_default
 from metabalance.datasets.files import read_table, split_target
 from metabalance.datasets.imbalance import OneMajoritySplit, one_majority, thin_class
 
@@ -9,6 +10,8 @@ __all__ = [
     "Dataset",
     "OneMajoritySplit",
     "load_builtin",
+    "load_card_fraud",
+    "load_loan_default",
     "one_majority",
     "read_table",
     "split_target",

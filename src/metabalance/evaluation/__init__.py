@@ -2,6 +2,7 @@
 
 from metabalance.evaluation.compare import compare
 from metabalance.evaluation.comparison import Comparison, FoldResult, MethodInfo
+from metabalance.evaluation.environment import describe_environment
 from metabalance.evaluation.methods import DEFAULT_METHODS, method_names
 from metabalance.evaluation.metrics import METRICS, recall_per_class, score_predictions
 
@@ -12,6 +13,7 @@ __all__ = [
     "FoldResult",
     "MethodInfo",
     "compare",
+    "describe_environment",
     "method_names",
     "recall_per_class",
     "score_predictions",

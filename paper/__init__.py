@@ -1,0 +1,1 @@
+"""The tables of the MetaBalance paper: from configuration to results to tables."""

@@ -1,0 +1,41 @@
+"""ROC-AUC after each epoch of one run, and what is reported of it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+
+def roc_auc(scores: NDArray[Any], y: NDArray[np.int64]) -> float:
+    """Chance that a positive row scores higher than a negative one; ties count half (Mann and Whitney)."""
+    positive = y == 1
+    count = int(positive.sum())
+    rank_sum = float(rankdata(scores)[positive].sum())
+    return (rank_sum - count * (count + 1) / 2) / (count * (len(y) - count))
+
+
+@dataclass
+class Curve:
+    """Scores after each epoch; the validation ones are missing where the protocol has no such rows."""
+
+    test: list[float] = field(default_factory=list)
+    valid: list[float] = field(default_factory=list)
+
+    def summary(self) -> dict[str, float | int]:
+        """Return the reported score with its epoch (from 1): the best by validation, or else the last.
+
+        ``oracle_auc``, the best on the test rows, is no result but an upper bound for any choice of epoch.
+        """
+        at = int(np.argmax(self.valid)) if self.valid else len(self.test) - 1
+        found: dict[str, float | int] = {
+            "test_auc": round(self.test[at], 6),
+            "epoch": at + 1,
+            "epochs": len(self.test),
+            "last_test_auc": round(self.test[-1], 6),
+            "oracle_auc": round(max(self.test), 6),
+        }
+        if self.valid:
+            found["valid_auc"] = round(self.valid[at], 6)
+        return found

@@ -1,0 +1,118 @@
+"""From the names of rows to the runs behind them: recipes, and families of runs to choose from."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+CONFIGS = Path(__file__).parent / "configs"
+STRATEGIES = ("natural", "over", "under", "smote", "svmsmote", "enn", "cluster_centroids")
+"""The strategies of the grid (Table 2)."""
+
+SETTINGS = ((1e-3, 0.0), (3e-3, 0.0), (1e-2, 0.0), (1e-3, 1e-3), (3e-3, 1e-3), (1e-2, 1e-3), (3e-3, 1e-2))
+"""lr and weight decay of the tuned plain network: with seven samplers as many settings as the grid has."""
+
+TASKS = ("fraud", "loan")
+TABLES = {
+    "table1": (
+        "naive",
+        "over",
+        "under",
+        "smote",
+        "svmsmote",
+        "enn",
+        "cluster_centroids",
+        "metabalance",
+        "ms-metabalance",
+        "metabalance-adapted",
+        "first-order",
+        "no-adaptation",
+        "inner-lr-0.1",
+        "inner-lr-0.5",
+        "inner-lr-1",
+        "inner-lr-0.5-adapted",
+        "inner-lr-0.5-first",
+        "ms-metabalance-adapted",
+        "ms-first-order",
+        "ms-no-adaptation",
+        "focal",
+        "class-balanced",
+        "logit-adjusted",
+        "meta-weight-net",
+        "tuned-plain",
+        "logistic-regression",
+        "lightgbm",
+    ),
+    "table7": ("borderline_smote", "adasyn", "nearmiss", "allknn", "smoteenn"),
+}
+
+
+@dataclass(frozen=True)
+class Method:
+    """What is run: a kind ("plain", "meta" or "rival"), the resolved recipe and the network."""
+
+    name: str
+    kind: str
+    recipe: Mapping[str, Any]
+    network: Mapping[str, Any]
+
+
+def load_config(name: str) -> dict[str, Any]:
+    """Read configs/<name>.toml."""
+    return tomllib.loads((CONFIGS / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def rows() -> dict[str, dict[str, Any]]:
+    """All rows by name."""
+    return load_config("rows")
+
+
+def families() -> dict[str, tuple[str, dict[str, dict[str, Any]]]]:
+    """Families of runs among which a row is chosen: name → (kind, member → its own part of the recipe)."""
+    pairs = {f"{s}-{q}": {"support": s, "query": q} for s, q in product(STRATEGIES, STRATEGIES)}
+    return {
+        "grid": ("meta", pairs),
+        "grid-first-order": ("meta", {name: {**pair, "order": "first"} for name, pair in pairs.items()}),
+        # Without an inner step the support batch counts by β alone: its strategy stays natural.
+        "grid-no-adaptation": (
+            "meta",
+            {query: {"support": "natural", "query": query, "inner_lr": 0.0} for query in STRATEGIES},
+        ),
+        "tuning": (
+            "plain",
+            {
+                f"{sampler}-{lr:g}-{decay:g}": {
+                    "sampler": sampler,
+                    "lr": lr,
+                    "weight_decay": decay,
+                    "batch_size": 240,
+                }
+                for sampler, (lr, decay) in product(STRATEGIES, SETTINGS)
+            },
+        ),
+    }
+
+
+def methods_for(row: str) -> list[str]:
+    """The names of the methods that a row is read from."""
+    about = rows()[row]
+    if "among" in about:
+        return [f"{about['among']}/{member}" for member in families()[about["among"]][1]]
+    return [about.get("of", row)]
+
+
+def resolve(method: str, task: str, protocol: str) -> Method:
+    """Return a method with its whole recipe: the task's, then the protocol's, then its own."""
+    config = load_config(task)
+    family, slash, member = method.partition("/")
+    if slash:
+        kind, members = families()[family]
+        own = members[member]
+    else:
+        own = rows()[method]
+        kind = own["kind"]
+    own = {name: value for name, value in own.items() if name not in ("kind", "title")}
+    recipe = config.get(kind, {}) | config.get("protocol", {}).get(protocol, {}).get(kind, {}) | own
+    return Method(method, kind, recipe, config["network"])
