@@ -115,12 +115,20 @@ def test_a_model_without_trainable_parameters():
 
 @pytest.mark.parametrize("engine", ["loop", "vectorized"])
 def test_a_loss_that_depends_on_nothing(engine):
-    meta = MetaGradient(nn.Linear(4, 2), mse_loss, inner_lr=0.1, engine=engine)
-    with (
-        torch.no_grad(),
-        pytest.raises(ValueError, match=r"the support loss depends on no parameter .*no_grad"),
-    ):
+    meta = MetaGradient(nn.Linear(4, 2), lambda out, t: t.mean(), inner_lr=0.1, engine=engine)
+    with pytest.raises(ValueError, match=r"the support loss depends on no parameter .*no_grad"):
         meta.backward((X, Y), (X, Y))
+
+
+@pytest.mark.parametrize("engine", ["loop", "vectorized", "compiled"])
+@pytest.mark.parametrize("switched_off", [torch.no_grad, torch.inference_mode])
+def test_gradients_that_are_switched_off(engine, switched_off):
+    model = nn.Linear(4, 2)
+    meta = MetaGradient(model, mse_loss, inner_lr=0.1, engine=engine)
+    for _ in range(2):
+        with switched_off(), pytest.raises(ValueError, match="gradients are switched off: call this outside"):
+            meta.backward((X, Y), (X, Y))
+    assert model.weight.grad is None
 
 
 @pytest.mark.parametrize("engine", ["loop", "vectorized", "auto"])

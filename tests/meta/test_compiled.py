@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
@@ -318,6 +319,49 @@ def test_without_a_compiler_it_warns_once_and_goes_on_vectorized():
     model.zero_grad()
     MetaGradient(model, cross_entropy, inner_lr=0.3, beta=0.4, engine="loop").backward(support, query)
     _assert_same([found], [_gradients(model)])
+
+
+@pytest.mark.parametrize("error", [OSError("no space left"), KeyError("uid not found")])
+def test_whatever_fails_in_compiling_is_one_warning(monkeypatch, error):
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(torch, "compile", fail)
+    model = nn.Sequential(nn.Linear(4, 9), nn.Tanh(), nn.Linear(9, 3))
+    with pytest.warns(UserWarning, match="cannot be compiled .*(no space left|uid not found)") as caught:
+        _updates(model, "compiled", 3)
+    assert len(caught) == 1
+
+
+def test_the_package_is_imported_without_the_compiler():
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, metabalance; print('torch._dynamo' in sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "False"
+
+
+class Scale(nn.Module):
+    """A parameter without dimensions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(1.5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.scale
+
+
+def test_gradients_have_the_dtype_of_their_parameters():
+    model = nn.Sequential(nn.Linear(4, 3), Scale()).bfloat16()
+    meta = MetaGradient(model, cross_entropy, inner_lr=0.1, beta=0.5, engine="compiled")
+    support, query = (((x.bfloat16(), y)) for x, y in _batches())
+    for _ in range(2):
+        model.zero_grad()
+        meta.backward(support, query)
+        assert {p.grad.dtype for p in model.parameters()} == {torch.bfloat16}
 
 
 class Talking(nn.Linear):

@@ -50,6 +50,14 @@ def check_updates(updates: object) -> None:
         raise ValueError(f"updates must be at least 1, got {updates!r}")
 
 
+def check_gradients_enabled() -> None:
+    """Raise ValueError under no_grad and inference_mode; some engines would go on, to gradients of no use."""
+    if not torch.is_grad_enabled():
+        raise ValueError(
+            "gradients are switched off: call this outside of torch.no_grad() and torch.inference_mode()"
+        )
+
+
 def trainable_parameters(model: nn.Module) -> dict[str, Tensor]:
     """The parameters that require a gradient, by name; a shared one occurs once."""
     params: dict[str, Tensor] = {name: p for name, p in model.named_parameters() if p.requires_grad}

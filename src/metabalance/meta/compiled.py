@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._dynamo.exc import FailOnRecompileLimitHit
 from torch.func import functional_call, grad_and_value, vjp, vmap
 
 from metabalance.meta.algorithm import Algorithm, Derivative, OuterGradient, Terms, meta_gradient
@@ -41,48 +40,56 @@ class CompiledEngine:
     """
 
     def __init__(self) -> None:
-        self._ready: dict[Hashable, tuple[Callable[..., Any], tuple[Tensor, Tensor], frozenset[str]]] = {}
+        self._reached: dict[Hashable, frozenset[str]] = {}
+        self._functions: dict[Hashable, tuple[Callable[..., Any], Tensor, Tensor]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Without compiled functions, which cannot be pickled."""
-        return {"_ready": {}}
+        return {"_reached": {}, "_functions": {}}
 
     def __call__(self, algorithm: Algorithm, update: Update) -> OuterGradient:
         """Return the outer gradient; raises CompilationError where torch.compile does not work."""
         situation = algorithm.terms, algorithm.reduction, update.situation(algorithm.model)
-        if situation not in self._ready:
+        reached = self._reached.get(situation)
+        if reached is None:
             outer = vectorized(algorithm, update)
-            # Without addresses, names are the same in every fit.
-            names = re.sub(r" at 0x\w+", "", f"{algorithm.model} {algorithm.loss_fn}")
-            function = _compiled_function((names, situation), update.device.type == "cuda")
-            self._ready[situation] = function, _steps(algorithm, update), frozenset(outer.gradients)
+            self._reached[situation] = frozenset(outer.gradients)
             return outer
-        function, steps, reached = self._ready[situation]
-        if steps[0].is_cuda:
-            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         try:
-            with torch.no_grad():
-                gradients, support_losses, query_losses, finite = function(
-                    algorithm.loss_of,
-                    algorithm.terms,
-                    algorithm.reduction == "mean",
-                    *steps,
-                    update,
-                )
+            gradients, support_losses, query_losses, finite = self._run(situation, algorithm, update)
         except torch.OutOfMemoryError:
             raise
-        except (RuntimeError, FailOnRecompileLimitHit) as error:
-            # torch's first line says which stage failed, the second one why.
+        except Exception as error:
+            # Any kind: a compiler, a folder for its results or the user's name may be missing. What is the
+            # model's own fault is raised once more by the engine that takes over. torch's first line says
+            # which stage failed, the second one why.
             raise CompilationError(" ".join(str(error).split("\n")[:2])) from error
-        if support_losses.is_cuda:  # the next replay of the graph writes to the same memory
-            gradients = {name: gradient.clone() for name, gradient in gradients.items()}
-            support_losses, query_losses = support_losses.clone(), query_losses.clone()
         if any(bool(gradients[name].any()) for name in gradients.keys() - reached):
             # The model takes another way than at the first update: look again which parameters it reaches.
-            del self._ready[situation]
+            del self._reached[situation]
             return self(algorithm, update)
         gradients = {name: gradients[name] for name in update.params if name in reached}
         return OuterGradient(gradients, support_losses, query_losses, update.buffers, finite)
+
+    def _run(
+        self, situation: Hashable, algorithm: Algorithm, update: Update
+    ) -> tuple[Tensors, Tensor, Tensor, Tensor]:
+        on_cuda = update.device.type == "cuda"
+        if situation not in self._functions:
+            # Without addresses, names are the same in every fit.
+            names = re.sub(r" at 0x\w+", "", f"{algorithm.model} {algorithm.loss_fn}")
+            function = _compiled_function((names, situation), on_cuda)
+            self._functions[situation] = function, *_steps(algorithm, update)
+        function, inner_lr, beta = self._functions[situation]
+        if on_cuda:
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+        mean = algorithm.reduction == "mean"
+        with torch.no_grad():
+            gradients, *others = function(algorithm.loss_of, algorithm.terms, mean, inner_lr, beta, update)
+        if on_cuda:  # the next replay of the graph writes to the same memory
+            gradients = {name: gradient.clone() for name, gradient in gradients.items()}
+            others = [other.clone() for other in others]
+        return gradients, *others
 
 
 def _steps(algorithm: Algorithm, update: Update) -> tuple[Tensor, Tensor]:
@@ -145,7 +152,10 @@ def _outer_gradient(
         steps = vmap(of_one_step, randomness="different")
         gradients, support_losses, query_losses = steps(update.support, update.query)
     reduce = Tensor.mean if mean else Tensor.sum
-    gradients = {name: reduce(gradient, 0) for name, gradient in gradients.items()}
+    # In the parameters' dtype: numbers without dimensions take that of the inner step.
+    gradients = {
+        name: reduce(gradient, 0).to(update.params[name].dtype) for name, gradient in gradients.items()
+    }
     results = (*gradients.values(), support_losses, query_losses)
     finite = torch.stack([torch.isfinite(result).all() for result in results]).all()
     return gradients, support_losses, query_losses, finite

@@ -165,10 +165,11 @@ class MetaGradient:
         FloatingPointError
             If a loss or the gradient is not finite; the message names the meta step or the parameters.
         TypeError, ValueError
-            If shapes disagree, the model has no trainable parameter, the loss is not a scalar or depends on
-            none, or a vectorized engine meets a module that writes to its buffers.
+            If gradients are switched off, shapes disagree, the model has no trainable parameter, the loss is
+            not a scalar or depends on none, or a vectorized engine meets a module that writes to its buffers.
         """
         model = self._algorithm.model
+        checks.check_gradients_enabled()
         checks.check_meta_steps(support, query)
         update = Update(
             checks.trainable_parameters(model),
