@@ -111,6 +111,13 @@ def test_class_weights_count_by_their_ratio(scale: float) -> None:
     assert value == pytest.approx((1 + 3) / 1.5 / 2 * np.log(2), rel=1e-6)
 
 
+def test_logit_adjustment_takes_the_frequencies_of_the_training_part() -> None:
+    loss = choose_loss("logit_adjusted", None, LABELS, np.array([0] * 9 + [1]), CPU)
+    # Equal logits then predict the frequencies: rows of the class with a tenth of them cost log 10.
+    assert loss(torch.zeros(1, 1), torch.tensor([1])).item() == pytest.approx(np.log(10), rel=1e-6)
+    assert loss(torch.zeros(1, 1), torch.tensor([0])).item() == pytest.approx(np.log(10 / 9), rel=1e-5)
+
+
 def test_own_losses_get_class_logits() -> None:
     seen = []
 

@@ -212,10 +212,10 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return class probabilities, shape (n_rows, n_classes), columns in the order of ``classes_``.
 
-        The probabilities speak the prior that the network was trained on: with balanced batches a rare class
-        gets more probability than its share in the data (its *ranking* is what the metrics of imbalanced
-        learning judge). Recalibrate them (scikit-learn's ``CalibratedClassifierCV``) before reading them as
-        risks.
+        The probabilities speak the prior that the network was trained on: with balanced batches, class
+        weights or a logit-adjusted loss a rare class gets more probability than its share in the data (its
+        *ranking* is what the metrics of imbalanced learning judge). Recalibrate them (scikit-learn's
+        ``CalibratedClassifierCV``) before reading them as risks.
         """
         check_is_fitted(self)
         x = torch.from_numpy(self.encoder_.transform(X)).to(self.device_)

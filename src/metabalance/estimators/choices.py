@@ -16,7 +16,7 @@ from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
 
-from metabalance.nn import MLP, CrossEntropy, FocalLoss, LossFunction, class_logits
+from metabalance.nn import MLP, CrossEntropy, FocalLoss, LogitAdjustedCrossEntropy, LossFunction, class_logits
 
 OPTIMIZERS: Mapping[str, tuple[type[torch.optim.Optimizer], Mapping[str, Any]]] = {
     "adamw": (torch.optim.AdamW, {}),
@@ -24,9 +24,11 @@ OPTIMIZERS: Mapping[str, tuple[type[torch.optim.Optimizer], Mapping[str, Any]]] 
     "sgd": (torch.optim.SGD, {"momentum": 0.9, "nesterov": True}),
 }
 IMPLEMENTATIONS = frozenset({"fused", "foreach", "differentiable"})
-LOSSES: Mapping[str, Callable[[Tensor | None], nn.Module]] = {
-    "cross_entropy": lambda weight: CrossEntropy(weight),
-    "focal": lambda weight: FocalLoss(gamma=2.0, weight=weight),
+# name → the loss for (class weights or None, rows of each class in the training part)
+LOSSES: Mapping[str, Callable[[Tensor | None, Tensor], nn.Module]] = {
+    "cross_entropy": lambda weight, counts: CrossEntropy(weight),
+    "focal": lambda weight, counts: FocalLoss(gamma=2.0, weight=weight),
+    "logit_adjusted": lambda weight, counts: LogitAdjustedCrossEntropy(counts, tau=1.0, weight=weight),
 }
 SCHEDULES = ("constant", "cosine")
 
@@ -72,7 +74,10 @@ def _can_be_fused(module: nn.Module) -> bool:
 def choose_loss(
     loss: Any, class_weight: Any, classes: NDArray[Any], codes: NDArray[np.int64], device: torch.device
 ) -> LossFunction:
-    """Return loss(output, target), which takes a module's raw output and class codes."""
+    """Return loss(output, target), which takes a module's raw output and class codes.
+
+    Class weights and frequencies are those of ``codes``, the training part.
+    """
     if isinstance(loss, type):
         raise TypeError(f"loss must be a function or a loss object, got the class {loss.__name__}: make one")
     if callable(loss):
@@ -91,7 +96,8 @@ def choose_loss(
             # Scaled to average 1 over the rows: only their ratios matter, and lr keeps its meaning.
             weights = weights / weights[codes].mean()
             weight = torch.as_tensor(weights, dtype=torch.float32, device=device)
-        chosen = LOSSES[loss](weight)
+        counts = np.bincount(codes, minlength=len(classes))
+        chosen = LOSSES[loss](weight, torch.as_tensor(counts, dtype=torch.float32, device=device))
     else:
         raise ValueError(f"loss must be one of {', '.join(LOSSES)} or a function, got {loss!r}")
     return lambda output, target: chosen(class_logits(output), target)

@@ -34,8 +34,11 @@ class NeuralClassifier(ImbalancedClassifier):
         Hidden layers of the default network.
     dropout : float or sequence of float, default=0.1
         Dropout probability of the default network, one for all hidden layers or one each.
-    loss : {"cross_entropy", "focal"} or callable, default="cross_entropy"
-        The loss. A callable takes logits (batch, n_classes) and class codes (batch,) and returns a scalar.
+    loss : {"cross_entropy", "focal", "logit_adjusted"} or callable, default="cross_entropy"
+        The loss. "logit_adjusted" is `metabalance.nn.LogitAdjustedCrossEntropy` with the class frequencies of
+        the training part, meant for natural batches: with balanced ones it corrects twice. Its probabilities
+        are those of a balanced prior. A callable takes logits (batch, n_classes) and class codes (batch,) and
+        returns a scalar.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class in a named loss, as in scikit-learn, then scaled to average 1 over the rows.
     optimizer : {"adamw", "adam", "sgd"} or torch.optim class, default="adamw"

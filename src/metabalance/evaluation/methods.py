@@ -74,6 +74,11 @@ def _fixed_methods() -> dict[str, Method]:
             "plain training with focal loss, γ = 2 (Lin et al. 2017)",
             _network(loss="focal"),
         ),
+        "logit-adjusted": (
+            "Logit adjustment",
+            "plain training, the log class frequencies added to the logits in the loss (Menon et al. 2021)",
+            _network(loss="logit_adjusted"),
+        ),
     }
     for name, strategy in STRATEGIES.items():
         if name != "natural":
