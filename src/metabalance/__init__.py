@@ -1,7 +1,7 @@
 """Neural networks for class-imbalanced data, trained by exact meta-gradients and compared honestly."""
 
 from metabalance.estimators import MetaBalanceClassifier, NeuralClassifier
-from metabalance.evaluation import Comparison, compare
+from metabalance.evaluation import Comparison, compare, correct_prior
 from metabalance.meta import MetaGradient, adapt
 from metabalance.sampling import BatchStream, MetaBatchStream
 
@@ -16,4 +16,5 @@ __all__ = [
     "NeuralClassifier",
     "adapt",
     "compare",
+    "correct_prior",
 ]

@@ -4,6 +4,7 @@ from metabalance.evaluation.compare import compare
 from metabalance.evaluation.comparison import Comparison, FoldResult, MethodInfo
 from metabalance.evaluation.methods import DEFAULT_METHODS, method_names
 from metabalance.evaluation.metrics import METRICS, recall_per_class, score_predictions
+from metabalance.evaluation.posthoc import correct_prior
 
 __all__ = [
     "DEFAULT_METHODS",
@@ -12,6 +13,7 @@ __all__ = [
     "FoldResult",
     "MethodInfo",
     "compare",
+    "correct_prior",
     "method_names",
     "recall_per_class",
     "score_predictions",

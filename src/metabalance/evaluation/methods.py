@@ -7,13 +7,16 @@ budget, early stopping), so that what is left between two of them is the method.
 import difflib
 import importlib.util
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone, is_classifier
 
 from metabalance.estimators import MetaBalanceClassifier, NeuralClassifier
 from metabalance.evaluation.comparison import MethodInfo
+from metabalance.evaluation.posthoc import correct_prior
 from metabalance.evaluation.rivals import RIVALS
 from metabalance.sampling import STRATEGIES
 
@@ -34,6 +37,8 @@ DEFAULT_METHODS = (
 
 # builds an estimator from (options shared by all networks, random_state)
 Build = Callable[[Mapping[str, Any], int], BaseEstimator]
+# turns (probabilities, training rows of each of their classes) into the method's probabilities
+PostHoc = Callable[[NDArray[np.float64], NDArray[np.int64]], NDArray[np.float64]]
 
 
 @runtime_checkable
@@ -46,11 +51,12 @@ class GivesProbabilities(Protocol):
 
 @dataclass(frozen=True)
 class Method:
-    """What a row of the leaderboard is, and how to make its classifier."""
+    """What a row of the leaderboard is, how to make its classifier, and what its probabilities go through."""
 
     info: MethodInfo
     build: Build
     ablation: str | None = None  # the method that shows what the meta-gradient adds to this one
+    post_hoc: PostHoc | None = None
 
 
 def _network(**own: Any) -> Build:
@@ -91,6 +97,14 @@ def _fixed_methods() -> dict[str, Method]:
         name: Method(MethodInfo(name, title, "network", description), build)
         for name, (title, description, build) in networks.items()
     }
+    corrected = MethodInfo(
+        "prior-corrected",
+        "Prior correction",
+        "network",
+        "the naive network, its probabilities divided by the training frequencies (Saerens et al. 2002); for "
+        "two classes it ranks as the naive network does",
+    )
+    methods[corrected.name] = replace(methods["naive"], info=corrected, post_hoc=correct_prior)
     for name, rival in RIVALS.items():
         methods[name] = Method(MethodInfo(name, rival.title, "rival", rival.description), rival.build)
     return methods
