@@ -182,6 +182,11 @@ def test_clone_get_and_set_params_with_free_parameters(estimator) -> None:
             "loss must be one of cross_entropy, focal, logit_adjusted or a function, got 'hinge'",
         ),
         ({"loss": nn.CrossEntropyLoss(), "class_weight": "balanced"}, ValueError, "goes with a named loss"),
+        (
+            {"class_weight": "even"},
+            ValueError,
+            "class_weight must be 'balanced', 'effective_number', a dict or",
+        ),
         ({"optimizer": "lion"}, ValueError, "optimizer must be .* got 'lion'"),
         ({"optimizer": 3}, TypeError, "optimizer must be a name or a subclass"),
         ({"module": nn.ReLU}, ValueError, r"must return logits of shape \(batch, 2\) or \(batch, 1\)"),

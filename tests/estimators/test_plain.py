@@ -38,6 +38,7 @@ def test_samplers_raise_minority_probability(binary, sampler) -> None:
     [
         {"class_weight": "balanced"},
         {"class_weight": {0: 1.0, 1: 20.0}},
+        {"class_weight": "effective_number"},
         {"loss": "focal"},
         {"loss": "logit_adjusted"},
         {"loss": lambda logits, y: nn.functional.cross_entropy(logits, y, label_smoothing=0.2)},

@@ -16,7 +16,15 @@ from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
 
-from metabalance.nn import MLP, CrossEntropy, FocalLoss, LogitAdjustedCrossEntropy, LossFunction, class_logits
+from metabalance.nn import (
+    MLP,
+    CrossEntropy,
+    FocalLoss,
+    LogitAdjustedCrossEntropy,
+    LossFunction,
+    class_logits,
+    effective_number_weights,
+)
 
 OPTIMIZERS: Mapping[str, tuple[type[torch.optim.Optimizer], Mapping[str, Any]]] = {
     "adamw": (torch.optim.AdamW, {}),
@@ -90,7 +98,7 @@ def choose_loss(
     elif isinstance(loss, str) and loss in LOSSES:
         weight = None
         if class_weight is not None:
-            weights = compute_class_weight(class_weight, classes=classes, y=classes[codes])
+            weights = _class_weights(class_weight, classes, codes)
             if not (np.isfinite(weights).all() and (weights >= 0).all() and weights[codes].any()):
                 raise ValueError(f"class_weight must be finite, at least 0 and not all 0: {class_weight!r}")
             # Scaled to average 1 over the rows: only their ratios matter, and lr keeps its meaning.
@@ -101,6 +109,18 @@ def choose_loss(
     else:
         raise ValueError(f"loss must be one of {', '.join(LOSSES)} or a function, got {loss!r}")
     return lambda output, target: chosen(class_logits(output), target)
+
+
+def _class_weights(class_weight: Any, classes: NDArray[Any], codes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The weight of each class, from a name, scikit-learn's or ours, or from a dict by label."""
+    if class_weight == "effective_number":
+        return effective_number_weights(np.bincount(codes, minlength=len(classes)))
+    if isinstance(class_weight, str) and class_weight != "balanced":
+        raise ValueError(
+            f"class_weight must be 'balanced', 'effective_number', a dict or None, got {class_weight!r}"
+        )
+    weights: NDArray[np.float64] = compute_class_weight(class_weight, classes=classes, y=classes[codes])
+    return weights
 
 
 def choose_module(

@@ -39,8 +39,10 @@ class NeuralClassifier(ImbalancedClassifier):
         the training part, meant for natural batches: with balanced ones it corrects twice. Its probabilities
         are those of a balanced prior. A callable takes logits (batch, n_classes) and class codes (batch,) and
         returns a scalar.
-    class_weight : dict, "balanced" or None, default=None
-        Weight of each class in a named loss, as in scikit-learn, then scaled to average 1 over the rows.
+    class_weight : dict, "balanced", "effective_number" or None, default=None
+        Weight of each class in a named loss: by label or inverse frequency as in scikit-learn, or by the
+        effective number of rows (`metabalance.nn.effective_number_weights` with beta 0.999: with the cross-
+        entropy or the focal loss this is the class-balanced loss), then scaled to average 1 over the rows.
     optimizer : {"adamw", "adam", "sgd"} or torch.optim class, default="adamw"
         "sgd" has Nesterov momentum 0.9. More arguments: ``optimizer__…``.
     lr : float, default=0.003

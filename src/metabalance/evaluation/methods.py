@@ -80,6 +80,17 @@ def _fixed_methods() -> dict[str, Method]:
             "plain training with focal loss, γ = 2 (Lin et al. 2017)",
             _network(loss="focal"),
         ),
+        "class-balanced": (
+            "Class-balanced loss",
+            "plain training, the loss weighted by the effective number of rows, β = 0.999 (Cui et al. 2019)",
+            _network(class_weight="effective_number"),
+        ),
+        "class-balanced-focal": (
+            "Class-balanced focal loss",
+            "plain training with focal loss on the softmax, γ = 2, weighted by the effective number of rows, "
+            "β = 0.999 (Cui et al. 2019)",
+            _network(loss="focal", class_weight="effective_number"),
+        ),
         "logit-adjusted": (
             "Logit adjustment",
             "plain training, the log class frequencies added to the logits in the loss (Menon et al. 2021)",

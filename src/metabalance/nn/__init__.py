@@ -1,5 +1,6 @@
 """Networks and losses."""
 
+from metabalance.nn.class_weights import effective_number_weights
 from metabalance.nn.losses import (
     CrossEntropy,
     FocalLoss,
@@ -18,4 +19,5 @@ __all__ = [
     "LossFunction",
     "ResNet",
     "class_logits",
+    "effective_number_weights",
 ]
