@@ -51,7 +51,7 @@ def test_metrics_are_those_of_the_same_folds_done_by_hand(data) -> None:
 
 def test_all_methods_see_the_same_folds_and_networks_the_same_budget(data) -> None:
     X, y = data
-    methods = ["naive", "over", "focal", "metabalance:natural/under", "logistic-regression"]
+    methods = ["naive", "over", "meta-weight-net", "metabalance:natural/under", "logistic-regression"]
     network = {"early_stopping": False, "hidden_sizes": (8,)}
     comparison = mb.compare(X, y, methods=methods, n_seeds=2, network=network, **QUICK)
     assert [m.name for m in comparison.methods] == [*methods[:4], "no-adaptation:natural/under", methods[4]]

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import nn
 
 from metabalance.estimators.base import ImbalancedClassifier
@@ -157,10 +156,3 @@ class NeuralClassifier(ImbalancedClassifier):
             **stream_options,
         )
         return ERM(module, loss_fn, stream)
-
-    def _adapt(self, module: nn.Module, loss_fn: LossFunction, train: Part) -> dict[str, torch.Tensor] | None:
-        return None
-
-    @property
-    def _predicts_adapted(self) -> bool:
-        return False

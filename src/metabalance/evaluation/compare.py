@@ -88,8 +88,8 @@ def compare(
     max_epochs : int, default=50
         Budget of every network, in epochs (see `NeuralClassifier` for what an epoch is).
     network : dict, optional
-        More options for every network: any parameter that `NeuralClassifier` and `MetaBalanceClassifier`
-        share, such as ``hidden_sizes`` or ``module``.
+        More options for every network: any parameter that `NeuralClassifier`, `MetaBalanceClassifier` and
+        `MetaWeightNetClassifier` share, such as ``hidden_sizes`` or ``module``.
     random_state : int, default=0
         Seed of the folds and of every fit.
     n_jobs : int, optional

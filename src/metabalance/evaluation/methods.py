@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone, is_classifier
 
-from metabalance.estimators import MetaBalanceClassifier, NeuralClassifier
+from metabalance.estimators import MetaBalanceClassifier, MetaWeightNetClassifier, NeuralClassifier
+from metabalance.estimators.base import ImbalancedClassifier
 from metabalance.evaluation.comparison import MethodInfo
 from metabalance.evaluation.posthoc import correct_prior
 from metabalance.evaluation.rivals import RIVALS
@@ -59,12 +60,8 @@ class Method:
     post_hoc: PostHoc | None = None
 
 
-def _network(**own: Any) -> Build:
-    return lambda shared, seed: NeuralClassifier(**{**shared, **own, "random_state": seed})
-
-
-def _meta(**own: Any) -> Build:
-    return lambda shared, seed: MetaBalanceClassifier(**{**shared, **own, "random_state": seed})
+def _network(estimator: type[ImbalancedClassifier] = NeuralClassifier, **own: Any) -> Build:
+    return lambda shared, seed: estimator(**{**shared, **own, "random_state": seed})
 
 
 def _fixed_methods() -> dict[str, Method]:
@@ -95,6 +92,11 @@ def _fixed_methods() -> dict[str, Method]:
             "Logit adjustment",
             "plain training, the log class frequencies added to the logits in the loss (Menon et al. 2021)",
             _network(loss="logit_adjusted"),
+        ),
+        "meta-weight-net": (
+            "Meta-Weight-Net",
+            "rows weighted by a network of their loss that learns from balanced batches (Shu et al. 2019)",
+            _network(MetaWeightNetClassifier),
         ),
     }
     for name, strategy in STRATEGIES.items():
@@ -199,7 +201,7 @@ def _seeded_copy(classifier: Any, seed: int) -> Any:
 def _family(classifier: Any) -> str:
     if isinstance(classifier, MetaBalanceClassifier):
         return "metabalance"
-    return "network" if isinstance(classifier, NeuralClassifier) else "rival"
+    return "network" if isinstance(classifier, ImbalancedClassifier) else "rival"
 
 
 def _resolve_meta_form(name: str) -> Method:
@@ -232,5 +234,11 @@ def _resolve_meta_form(name: str) -> Method:
         + ("; predicts after one inner step on the training data" if at else ""),
     )
     predict_with = "adapted" if at else "meta"
-    build = _meta(support_sampler=support, query_sampler=query, predict_with=predict_with, **options)
+    build = _network(
+        MetaBalanceClassifier,
+        support_sampler=support,
+        query_sampler=query,
+        predict_with=predict_with,
+        **options,
+    )
     return Method(info, build, None if form == ABLATION else ABLATION + colon + pair)
