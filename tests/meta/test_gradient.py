@@ -270,3 +270,17 @@ def test_cuda_agrees_with_cpu(case):
     case.support, case.query = to_cuda(case.support), to_cuda(case.query)
     found = {name: None if g is None else g.cpu() for name, g in gradients_of(case).items()}
     assert_same(found, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("engine", ["loop", "vectorized"])
+def test_a_module_that_stands_in_the_model_twice_keeps_its_parameters(engine):
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(3, 3)
+    model = torch.nn.Sequential(layer, torch.nn.Tanh(), layer, torch.nn.Linear(3, 2))
+    before = dict(model.named_parameters())
+    batch = torch.randn(2, 4, 3), torch.randint(2, (2, 4))
+    meta = MetaGradient(model, torch.nn.CrossEntropyLoss(), inner_lr=0.1, engine=engine)
+    for _ in range(2):
+        meta.backward(batch, batch)
+    assert all(parameter is before[name] for name, parameter in model.named_parameters())
+    assert layer.weight.grad.abs().max() > 0

@@ -57,14 +57,21 @@ def loss_at(
 
 
 def aliases_of(model: nn.Module) -> dict[str, str]:
-    """The other names of parameters and buffers that a model holds under several, each with the first one."""
+    """The other names of parameters and buffers that a model holds under several, each with the first one.
+
+    A module that stands in the model twice is taken once: its tensors are in one place, and
+    :func:`functional_call` would put back the replaced ones if it came there a second time.
+    """
     first: dict[Tensor, str] = {}
     aliases = {}
-    for name, tensor in chain(
-        model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False)
-    ):
-        if first.setdefault(tensor, name) != name:
-            aliases[name] = first[tensor]
+    for path, module in model.named_modules():
+        own = chain(
+            module.named_parameters(path, recurse=False, remove_duplicate=False),
+            module.named_buffers(path, recurse=False, remove_duplicate=False),
+        )
+        for name, tensor in own:
+            if first.setdefault(tensor, name) != name:
+                aliases[name] = first[tensor]
     return aliases
 
 
