@@ -1,7 +1,7 @@
 """Neural networks for class-imbalanced data, trained by exact meta-gradients and compared honestly."""
 
-from metabalance.estimators import MetaBalanceClassifier, NeuralClassifier
-from metabalance.evaluation import Comparison, compare
+from metabalance.estimators import MetaBalanceClassifier, MetaWeightNetClassifier, NeuralClassifier
+from metabalance.evaluation import Comparison, compare, correct_prior
 from metabalance.meta import MetaGradient, adapt
 from metabalance.sampling import BatchStream, MetaBatchStream
 
@@ -13,7 +13,9 @@ __all__ = [
     "MetaBalanceClassifier",
     "MetaBatchStream",
     "MetaGradient",
+    "MetaWeightNetClassifier",
     "NeuralClassifier",
     "adapt",
     "compare",
+    "correct_prior",
 ]

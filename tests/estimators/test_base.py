@@ -1,4 +1,4 @@
-"""What both estimators do with tables, labels, validation and parameters."""
+"""What all estimators do with tables, labels, validation and parameters."""
 
 import numpy as np
 import pandas as pd
@@ -13,13 +13,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from torch import nn
 
-from metabalance import MetaBalanceClassifier, NeuralClassifier
+from metabalance import MetaBalanceClassifier, MetaWeightNetClassifier, NeuralClassifier
 from tests.estimators.conftest import QUICK
 
-BOTH = pytest.mark.parametrize("estimator", [NeuralClassifier, MetaBalanceClassifier])
+EACH = pytest.mark.parametrize(
+    "estimator", [NeuralClassifier, MetaBalanceClassifier, MetaWeightNetClassifier]
+)
 
 
-@BOTH
+@EACH
 def test_mixed_tables_with_missing_values_and_new_categories(estimator, mixed_table) -> None:
     X, y = mixed_table
     net = estimator(**{**QUICK, "max_epochs": 10}).fit(X, y)
@@ -34,7 +36,7 @@ def test_mixed_tables_with_missing_values_and_new_categories(estimator, mixed_ta
     np.testing.assert_array_equal(net.predict_proba(shuffled), net.predict_proba(X))
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize(
     "labels", [["b", "a"], [7, 3], [True, False], [2.0, 5.0], np.array(["x", "y"], dtype=object)], ids=str
 )
@@ -50,7 +52,7 @@ def test_labels_of_any_kind(estimator, binary, labels) -> None:
     np.testing.assert_array_equal(net.predict_proba(X), same.predict_proba(X))
 
 
-@BOTH
+@EACH
 def test_many_classes(estimator, three_classes) -> None:
     X, y = three_classes
     net = estimator(**{**QUICK, "max_epochs": 10}).fit(X, y)
@@ -61,7 +63,7 @@ def test_many_classes(estimator, three_classes) -> None:
     assert roc_auc_score(y, proba, multi_class="ovr") > 0.7
 
 
-@BOTH
+@EACH
 def test_images_with_a_convolutional_module(estimator) -> None:
     rng = np.random.default_rng(0)
     y = np.repeat([0, 1], [90, 30])
@@ -73,7 +75,7 @@ def test_images_with_a_convolutional_module(estimator) -> None:
         estimator(**QUICK).fit(X, y)
 
 
-@BOTH
+@EACH
 def test_nothing_of_the_held_out_rows_leaks_into_the_encoding(estimator) -> None:
     """Train on rows whose median is 0; whatever is held out would move it if it were looked at."""
     rng = np.random.default_rng(0)
@@ -106,20 +108,20 @@ class Remember:
 def _rows_that_are_trained_on(estimator, X, y) -> np.ndarray:
     """Find the training rows from outside: those that a sampler gets to see."""
     seen: list[np.ndarray] = []
-    name = "sampler" if estimator is NeuralClassifier else "query_sampler"
+    name = "query_sampler" if estimator is MetaBalanceClassifier else "sampler"
     net = estimator(**{**QUICK, name: Remember(seen)}).fit(X, y)
     shown = {tuple(row) for row in np.concatenate(seen).tolist()}
     return np.array([tuple(row) in shown for row in net.encoder_.transform(X).tolist()])
 
 
-@BOTH
+@EACH
 def test_resampling_sees_four_fifths_of_every_class(estimator) -> None:
     X, y = np.arange(200.0).reshape(100, 2), np.repeat([0, 1], [80, 20])
     trained_on = _rows_that_are_trained_on(estimator, X, y)
     assert np.bincount(y[trained_on]).tolist() == [64, 16]
 
 
-@BOTH
+@EACH
 def test_history_names_what_it_promises(estimator, binary) -> None:
     X, y = binary
     history = estimator(**QUICK).fit(X, y).history_
@@ -133,7 +135,7 @@ def test_history_names_what_it_promises(estimator, binary) -> None:
     assert "valid_score" not in without[0]
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("scoring", ["average_precision", "f1", make_scorer(matthews_corrcoef)], ids=str)
 def test_scoring_follows_the_scorer(estimator, binary, scoring) -> None:
     X, y = binary
@@ -143,7 +145,7 @@ def test_scoring_follows_the_scorer(estimator, binary, scoring) -> None:
     assert [e["valid_score"] for e in net.history_] != [e["valid_score"] for e in by_auc.history_]
 
 
-@BOTH
+@EACH
 def test_scikit_learn_tools_work(estimator, binary) -> None:
     X, y = binary
     scores = cross_val_score(make_pipeline(MinMaxScaler(), estimator(**QUICK)), X, y, cv=2, scoring="roc_auc")
@@ -152,7 +154,7 @@ def test_scikit_learn_tools_work(estimator, binary) -> None:
     assert search.fit(X, y).best_params_["hidden_sizes"] in [(4,), (16,)]
 
 
-@BOTH
+@EACH
 def test_clone_get_and_set_params_with_free_parameters(estimator) -> None:
     net = estimator(module__activation="x", optimizer__eps=1e-3, lr=0.5)
     twin = clone(net)
@@ -163,7 +165,7 @@ def test_clone_get_and_set_params_with_free_parameters(estimator) -> None:
     assert net.get_params()["optimizer__eps"] == 1e-3
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
@@ -179,9 +181,14 @@ def test_clone_get_and_set_params_with_free_parameters(estimator) -> None:
         (
             {"loss": "hinge"},
             ValueError,
-            "loss must be one of cross_entropy, focal or a function, got 'hinge'",
+            "loss must be one of cross_entropy, focal, logit_adjusted or a function, got 'hinge'",
         ),
         ({"loss": nn.CrossEntropyLoss(), "class_weight": "balanced"}, ValueError, "goes with a named loss"),
+        (
+            {"class_weight": "even"},
+            ValueError,
+            "class_weight must be 'balanced', 'effective_number', a dict or",
+        ),
         ({"optimizer": "lion"}, ValueError, "optimizer must be .* got 'lion'"),
         ({"optimizer": 3}, TypeError, "optimizer must be a name or a subclass"),
         ({"module": nn.ReLU}, ValueError, r"must return logits of shape \(batch, 2\) or \(batch, 1\)"),
@@ -199,7 +206,7 @@ def test_wrong_parameters_are_named(estimator, binary, options, error, message) 
         estimator(**{**QUICK, **options}).fit(X, y)
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize(
     ("X", "y", "error", "message"),
     [
@@ -222,13 +229,13 @@ def test_wrong_data_is_named(estimator, X, y, error, message) -> None:
         estimator(**QUICK).fit(X, y)
 
 
-@BOTH
+@EACH
 def test_predict_before_fit(estimator) -> None:
     with pytest.raises(NotFittedError):
         estimator().predict(np.ones((2, 2)))
 
 
-@BOTH
+@EACH
 def test_other_columns_at_predict_time(estimator, mixed_table) -> None:
     X, y = mixed_table
     net = estimator(**QUICK).fit(X, y)
@@ -243,7 +250,7 @@ def test_generating_samplers_refuse_categories(mixed_table) -> None:
         NeuralClassifier(sampler="smote", **QUICK).fit(X, y)
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("seed", range(6))
 def test_one_text_among_numbers_makes_text_whichever_side_it_falls_on(estimator, seed) -> None:
     y = np.repeat([0, 1], [45, 15])
@@ -254,7 +261,7 @@ def test_one_text_among_numbers_makes_text_whichever_side_it_falls_on(estimator,
     assert net.encoder_.text_features_ == ["a"]
 
 
-@BOTH
+@EACH
 def test_refitting_on_an_array_forgets_the_names(estimator, mixed_table, binary) -> None:
     net = estimator(**QUICK).fit(*mixed_table)
     assert "feature_names_in_" in vars(net)
@@ -262,7 +269,7 @@ def test_refitting_on_an_array_forgets_the_names(estimator, mixed_table, binary)
     assert "feature_names_in_" not in vars(net)
 
 
-@BOTH
+@EACH
 def test_a_loss_must_be_a_scalar(estimator, binary) -> None:
     with pytest.raises(ValueError, match="scalar"):
         estimator(loss=nn.CrossEntropyLoss(reduction="none"), **QUICK).fit(*binary)
@@ -272,7 +279,7 @@ def test_a_loss_must_be_a_scalar(estimator, binary) -> None:
         estimator(class_weight={0: -1.0, 1: 2.0}, **QUICK).fit(*binary)
 
 
-@BOTH
+@EACH
 def test_a_module_of_the_wrong_width(estimator, binary) -> None:
     with pytest.raises(ValueError, match=r"cannot take its input, float32 of shape \(2, 6\)"):
         estimator(module=nn.Linear(5, 2), **QUICK).fit(*binary)

@@ -111,6 +111,25 @@ def test_class_weights_count_by_their_ratio(scale: float) -> None:
     assert value == pytest.approx((1 + 3) / 1.5 / 2 * np.log(2), rel=1e-6)
 
 
+def test_logit_adjustment_takes_the_frequencies_of_the_training_part() -> None:
+    loss = choose_loss("logit_adjusted", None, LABELS, np.array([0] * 9 + [1]), CPU)
+    # Equal logits then predict the frequencies: rows of the class with a tenth of them cost log 10.
+    assert loss(torch.zeros(1, 1), torch.tensor([1])).item() == pytest.approx(np.log(10), rel=1e-6)
+    assert loss(torch.zeros(1, 1), torch.tensor([0])).item() == pytest.approx(np.log(10 / 9), rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "focal"])
+def test_effective_numbers_weigh_the_classes_of_the_training_part(loss: str) -> None:
+    codes = np.repeat([0, 1], [2000, 20])
+    weighted = choose_loss(loss, "effective_number", LABELS, codes, CPU)
+    cost = [weighted(torch.zeros(1, 2), torch.tensor([code])).item() for code in (0, 1)]
+    # As many rows as 20 are worth, over as many as 2,000 are worth.
+    expected = sum(0.999**i for i in range(2000)) / sum(0.999**i for i in range(20))
+    assert cost[1] / cost[0] == pytest.approx(expected, rel=1e-5)
+    plain = choose_loss(loss, None, LABELS, codes, CPU)(torch.zeros(1, 2), torch.tensor([0])).item()
+    assert (2000 * cost[0] + 20 * cost[1]) / 2020 == pytest.approx(plain, rel=1e-5)
+
+
 def test_own_losses_get_class_logits() -> None:
     seen = []
 

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from skorch.callbacks import Callback
 
-from metabalance import MetaBalanceClassifier, NeuralClassifier
+from metabalance import MetaBalanceClassifier, MetaWeightNetClassifier, NeuralClassifier
 from tests.estimators.conftest import QUICK
 
-BOTH = pytest.mark.parametrize("estimator", [NeuralClassifier, MetaBalanceClassifier])
+EACH = pytest.mark.parametrize(
+    "estimator", [NeuralClassifier, MetaBalanceClassifier, MetaWeightNetClassifier]
+)
 
 
-@BOTH
+@EACH
 def test_best_epoch_is_restored(estimator, binary) -> None:
     X, y = binary
     options = {**QUICK, "lr": 0.05, "lr_schedule": "constant", "max_epochs": 15, "early_stopping": 15}
@@ -24,7 +26,7 @@ def test_best_epoch_is_restored(estimator, binary) -> None:
     np.testing.assert_array_equal(net.predict_proba(X), stopped.predict_proba(X))
 
 
-@BOTH
+@EACH
 def test_patience_stops_the_fit(estimator, binary) -> None:
     X, y = binary
     net = estimator(**{**QUICK, "max_epochs": 60, "early_stopping": 2, "lr": 0.05}).fit(X, y)
@@ -32,7 +34,7 @@ def test_patience_stops_the_fit(estimator, binary) -> None:
     assert len(scores) == int(np.argmax(scores)) + 1 + 2 < 60
 
 
-@BOTH
+@EACH
 def test_verbose_shows_a_bar_with_time_left(estimator, binary, capsys) -> None:
     X, y = binary
     estimator(**QUICK, verbose=1).fit(X, y)
@@ -58,7 +60,7 @@ def test_breaking_off_keeps_the_best_so_far(binary) -> None:
     np.testing.assert_array_equal(net.predict_proba(X), whole.predict_proba(X))
 
 
-@BOTH
+@EACH
 def test_breaking_off_while_scoring_is_noticed(estimator, binary) -> None:
     X, y = binary
     calls = []
@@ -77,7 +79,7 @@ def test_breaking_off_while_scoring_is_noticed(estimator, binary) -> None:
     assert not whole.fit(X, y).interrupted_
 
 
-@BOTH
+@EACH
 def test_the_progress_bar_ends_with_an_error(estimator, binary) -> None:
     class Fail(Callback):
         def on_epoch_end(self, net, **kwargs):
@@ -92,20 +94,20 @@ def test_the_progress_bar_ends_with_an_error(estimator, binary) -> None:
     assert not any(thread.is_alive() for thread in refreshing)
 
 
-@BOTH
+@EACH
 def test_a_network_that_diverged_is_not_taken_for_fitted(estimator, binary) -> None:
     options = {**QUICK, "max_epochs": 1, "lr": 1e20, "early_stopping": False}
     with pytest.raises(FloatingPointError, match=r"lower|diverged|inner_lr"):
         estimator(**options).fit(*binary)
 
 
-@BOTH
+@EACH
 def test_scores_must_be_finite(estimator, binary) -> None:
     with pytest.raises(ValueError, match="gave nan on the held-out rows"):
         estimator(scoring=lambda net, X, y: float("nan"), **QUICK).fit(*binary)
 
 
-@BOTH
+@EACH
 def test_callbacks_that_are_none_are_not_masked(estimator, binary) -> None:
     with pytest.raises(Exception) as caught:
         estimator(callbacks=["x"], **QUICK).fit(*binary)

@@ -6,10 +6,12 @@ from imblearn.over_sampling import RandomOverSampler
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
-from metabalance import MetaBalanceClassifier, NeuralClassifier
+from metabalance import MetaBalanceClassifier, MetaWeightNetClassifier, NeuralClassifier
 from tests.estimators.conftest import QUICK
 
-BOTH = pytest.mark.parametrize("estimator", [NeuralClassifier, MetaBalanceClassifier])
+EACH = pytest.mark.parametrize(
+    "estimator", [NeuralClassifier, MetaBalanceClassifier, MetaWeightNetClassifier]
+)
 
 
 class Tied(nn.Module):
@@ -24,7 +26,7 @@ class Tied(nn.Module):
         return self.out(self.norm(self.second(self.first(x).relu())))
 
 
-@BOTH
+@EACH
 def test_a_loaded_model_predicts_the_same(estimator, mixed_table, tmp_path) -> None:
     X, y = mixed_table
     net = estimator(hidden_sizes=[8, 4], dropout=0.1, **QUICK).fit(X, y)

@@ -38,7 +38,9 @@ def test_samplers_raise_minority_probability(binary, sampler) -> None:
     [
         {"class_weight": "balanced"},
         {"class_weight": {0: 1.0, 1: 20.0}},
+        {"class_weight": "effective_number"},
         {"loss": "focal"},
+        {"loss": "logit_adjusted"},
         {"loss": lambda logits, y: nn.functional.cross_entropy(logits, y, label_smoothing=0.2)},
         {"optimizer": "sgd"},
         {"optimizer": "adam", "weight_decay": 1.0},
@@ -84,6 +86,13 @@ def test_a_module_instance_is_copied(binary) -> None:
     net = NeuralClassifier(module=mine, **QUICK).fit(X, y)
     assert all(torch.equal(before[name], value) for name, value in mine.state_dict().items())
     assert not torch.equal(net.module_.out.weight, mine.out.weight)
+
+
+def test_logit_adjustment_raises_minority_probability_in_prediction(binary) -> None:
+    X, y = binary
+    plain = NeuralClassifier(random_state=0, max_epochs=10).fit(X, y).predict_proba(X)
+    adjusted = NeuralClassifier(loss="logit_adjusted", random_state=0, max_epochs=10).fit(X, y)
+    assert adjusted.predict_proba(X)[:, 1].mean() > 1.5 * plain[:, 1].mean()
 
 
 def test_focal_loss_with_class_weight_differs_from_without(binary) -> None:

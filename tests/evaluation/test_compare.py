@@ -51,7 +51,7 @@ def test_metrics_are_those_of_the_same_folds_done_by_hand(data) -> None:
 
 def test_all_methods_see_the_same_folds_and_networks_the_same_budget(data) -> None:
     X, y = data
-    methods = ["naive", "over", "focal", "metabalance:natural/under", "logistic-regression"]
+    methods = ["naive", "over", "meta-weight-net", "metabalance:natural/under", "logistic-regression"]
     network = {"early_stopping": False, "hidden_sizes": (8,)}
     comparison = mb.compare(X, y, methods=methods, n_seeds=2, network=network, **QUICK)
     assert [m.name for m in comparison.methods] == [*methods[:4], "no-adaptation:natural/under", methods[4]]
@@ -107,6 +107,29 @@ def test_a_failure_without_words_is_a_failure(data) -> None:
     X, y = data
     methods = [("mute", Constant(error=ValueError())), ("good", Constant())]
     assert mb.compare(X, y, methods=methods, **QUICK).skipped == {"mute": "ValueError"}
+
+
+def test_prior_correction_is_that_of_the_naive_networks_probabilities(data) -> None:
+    X, y = data
+    labels = np.where(y == 1, "a rare", "z common")  # the classifier's columns are in the other order
+    comparison = mb.compare(X, labels, methods=["naive", "prior-corrected"], **QUICK)
+    for split in range(2):
+        naive, corrected = (r for r in comparison.results if r.split == split)
+        counts = np.bincount(next(r.y_true for r in comparison.results if r.split == 1 - split))
+        expected = mb.correct_prior(naive.proba, counts)  # of two folds, each trains on the other's test part
+        np.testing.assert_allclose(corrected.proba, expected, rtol=1e-4, atol=1e-7)
+        assert corrected.metrics["roc_auc"] == naive.metrics["roc_auc"]
+        assert (corrected.proba[:, 1] > naive.proba[:, 1]).all()
+
+
+def test_prior_correction_where_a_class_is_missing_from_a_training_part() -> None:
+    X, y = make_classification(150, 5, n_informative=4, n_redundant=0, n_classes=3, random_state=0)
+    train = np.flatnonzero((y < 2) & (np.arange(150) < 100))
+    (result,) = mb.compare(
+        X, y, methods=["prior-corrected"], cv=[(train, np.arange(100, 150))], max_epochs=2
+    ).results
+    assert (result.proba[:, int(np.argmin(result.proba.sum(axis=0)))] == 0).all()
+    np.testing.assert_allclose(result.proba.sum(axis=1), 1, rtol=1e-6)
 
 
 def test_errors_that_are_not_the_datas_are_raised(data) -> None:

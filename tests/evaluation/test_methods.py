@@ -1,7 +1,7 @@
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from metabalance import MetaBalanceClassifier, NeuralClassifier
+from metabalance import MetaBalanceClassifier, MetaWeightNetClassifier, NeuralClassifier
 from metabalance.evaluation.methods import (
     DEFAULT_METHODS,
     FIXED_METHODS,
@@ -73,6 +73,7 @@ def test_own_classifiers() -> None:
     assert resolve_method(("mine", LogisticRegression(random_state=1))).build({}, 7).random_state == 1
     assert method.info.family == "rival"
     assert resolve_method(("net", NeuralClassifier())).info.family == "network"
+    assert resolve_method(("weighted", MetaWeightNetClassifier())).info.family == "network"
     assert resolve_method(("meta", MetaBalanceClassifier())).info.family == "metabalance"
     assert with_ablations((resolve_method(("metabalance", MetaBalanceClassifier())),))[1:] == ()
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from metabalance.nn import CrossEntropy, FocalLoss, class_logits
+from metabalance.nn import CrossEntropy, FocalLoss, LogitAdjustedCrossEntropy, class_logits
 
 
 def logits_and_targets(n_classes: int = 4, dtype: torch.dtype = torch.float64):
@@ -45,6 +45,41 @@ def test_focal_loss_against_its_formula(gamma: float, weighted: bool, n_classes:
     w = weight.numpy()[y.numpy()] if weighted else 1.0
     expected = np.mean(-w * (1 - true) ** gamma * np.log(true))
     assert FocalLoss(gamma, weight)(logits, y).item() == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_logit_adjusted_loss_against_its_formula(tau: float, weighted: bool) -> None:
+    logits, y = logits_and_targets()
+    counts = torch.tensor([900.0, 90.0, 9.0, 1.0], dtype=torch.float64)
+    weight = torch.tensor([0.5, 1.0, 2.0, 7.0], dtype=torch.float64) if weighted else None
+    # Menon et al., eq. 11: log(1 + Σ_{k ≠ y} (π_k / π_y)^τ · e^{f_k − f_y})
+    f, pi = logits.numpy(), counts.numpy() / 1000
+    expected = np.mean(
+        [
+            (weight[c].item() if weighted else 1.0)
+            * np.log1p(sum((pi[k] / pi[c]) ** tau * np.exp(f[i, k] - f[i, c]) for k in range(4) if k != c))
+            for i, c in enumerate(y.tolist())
+        ]
+    )
+    assert LogitAdjustedCrossEntropy(counts, tau, weight)(logits, y).item() == pytest.approx(expected, 1e-12)
+
+
+def test_logit_adjusted_loss_is_least_at_the_balanced_posterior() -> None:
+    # One input value, seen 90 times with class 0 and 10 times with class 1 in data of 900 to 50 rows: under a
+    # balanced prior its odds are (90 / 900) : (10 / 50) = 1 : 2.
+    y = torch.tensor([0] * 90 + [1] * 10)
+    loss = LogitAdjustedCrossEntropy(torch.tensor([900.0, 50.0], dtype=torch.float64))
+    z = torch.tensor([[0.0, np.log(2.0)]], dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(loss(z.expand(100, 2), y), z)
+    torch.testing.assert_close(gradient, torch.zeros_like(z), atol=1e-12, rtol=0)
+
+
+def test_wrong_adjustments() -> None:
+    with pytest.raises(ValueError, match="tau must be at least 0 and finite, got -1"):
+        LogitAdjustedCrossEntropy(torch.ones(2), tau=-1)
+    with pytest.raises(ValueError, match=r"prior must be above 0 for every class, got \[1.0, 0.0\]"):
+        LogitAdjustedCrossEntropy(torch.tensor([1.0, 0.0]))
 
 
 def test_focal_loss_derivatives() -> None:

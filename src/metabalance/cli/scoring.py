@@ -5,14 +5,15 @@ from typing import Any
 
 import pandas as pd
 
-from metabalance import MetaBalanceClassifier, NeuralClassifier
+from metabalance import MetaBalanceClassifier, MetaWeightNetClassifier, NeuralClassifier
 from metabalance.datasets import read_table
 from metabalance.estimators.persistence import load_model
 
 
 def load_any_model(path: Path) -> Any:
     """Return the saved estimator, of whichever class it is."""
-    return load_model({c.__name__: c for c in (MetaBalanceClassifier, NeuralClassifier)}, path)
+    known = (MetaBalanceClassifier, MetaWeightNetClassifier, NeuralClassifier)
+    return load_model({c.__name__: c for c in known}, path)
 
 
 def read_for(model: Any, path: str) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""What both estimators share: from a table to a trained network and back to labels."""
+"""What the estimators share: from a table to a trained network and back to labels."""
 
 import os
 import warnings
@@ -77,14 +77,14 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
     ) -> UpdateRule:
         """Return the update rule over the training rows; the options are those that all streams take."""
 
-    @abstractmethod
     def _adapt(self, module: nn.Module, loss_fn: LossFunction, train: Part) -> dict[str, torch.Tensor] | None:
         """Return adapted parameters θ' for the module as it stands, or None where there are none."""
+        return None
 
     @property
-    @abstractmethod
     def _predicts_adapted(self) -> bool:
         """Whether predictions (and early stopping) use the adapted parameters."""
+        return False
 
     def fit(self, X: Any, y: Any) -> Self:
         """Train a network on rows X with labels y.
@@ -212,10 +212,10 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return class probabilities, shape (n_rows, n_classes), columns in the order of ``classes_``.
 
-        The probabilities speak the prior that the network was trained on: with balanced batches a rare class
-        gets more probability than its share in the data (its *ranking* is what the metrics of imbalanced
-        learning judge). Recalibrate them (scikit-learn's ``CalibratedClassifierCV``) before reading them as
-        risks.
+        The probabilities speak the prior that the network was trained on: with balanced batches, class
+        weights or a logit-adjusted loss a rare class gets more probability than its share in the data (its
+        *ranking* is what the metrics of imbalanced learning judge). Recalibrate them (scikit-learn's
+        ``CalibratedClassifierCV``) before reading them as risks.
         """
         check_is_fitted(self)
         x = torch.from_numpy(self.encoder_.transform(X)).to(self.device_)

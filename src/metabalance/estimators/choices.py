@@ -16,7 +16,15 @@ from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
 
-from metabalance.nn import MLP, CrossEntropy, FocalLoss, LossFunction, class_logits
+from metabalance.nn import (
+    MLP,
+    CrossEntropy,
+    FocalLoss,
+    LogitAdjustedCrossEntropy,
+    LossFunction,
+    class_logits,
+    effective_number_weights,
+)
 
 OPTIMIZERS: Mapping[str, tuple[type[torch.optim.Optimizer], Mapping[str, Any]]] = {
     "adamw": (torch.optim.AdamW, {}),
@@ -24,9 +32,11 @@ OPTIMIZERS: Mapping[str, tuple[type[torch.optim.Optimizer], Mapping[str, Any]]] 
     "sgd": (torch.optim.SGD, {"momentum": 0.9, "nesterov": True}),
 }
 IMPLEMENTATIONS = frozenset({"fused", "foreach", "differentiable"})
-LOSSES: Mapping[str, Callable[[Tensor | None], nn.Module]] = {
-    "cross_entropy": lambda weight: CrossEntropy(weight),
-    "focal": lambda weight: FocalLoss(gamma=2.0, weight=weight),
+# name → the loss for (class weights or None, rows of each class in the training part)
+LOSSES: Mapping[str, Callable[[Tensor | None, Tensor], nn.Module]] = {
+    "cross_entropy": lambda weight, counts: CrossEntropy(weight),
+    "focal": lambda weight, counts: FocalLoss(gamma=2.0, weight=weight),
+    "logit_adjusted": lambda weight, counts: LogitAdjustedCrossEntropy(counts, tau=1.0, weight=weight),
 }
 SCHEDULES = ("constant", "cosine")
 
@@ -72,7 +82,10 @@ def _can_be_fused(module: nn.Module) -> bool:
 def choose_loss(
     loss: Any, class_weight: Any, classes: NDArray[Any], codes: NDArray[np.int64], device: torch.device
 ) -> LossFunction:
-    """Return loss(output, target), which takes a module's raw output and class codes."""
+    """Return loss(output, target), which takes a module's raw output and class codes.
+
+    Class weights and frequencies are those of ``codes``, the training part.
+    """
     if isinstance(loss, type):
         raise TypeError(f"loss must be a function or a loss object, got the class {loss.__name__}: make one")
     if callable(loss):
@@ -85,16 +98,29 @@ def choose_loss(
     elif isinstance(loss, str) and loss in LOSSES:
         weight = None
         if class_weight is not None:
-            weights = compute_class_weight(class_weight, classes=classes, y=classes[codes])
+            weights = _class_weights(class_weight, classes, codes)
             if not (np.isfinite(weights).all() and (weights >= 0).all() and weights[codes].any()):
                 raise ValueError(f"class_weight must be finite, at least 0 and not all 0: {class_weight!r}")
             # Scaled to average 1 over the rows: only their ratios matter, and lr keeps its meaning.
             weights = weights / weights[codes].mean()
             weight = torch.as_tensor(weights, dtype=torch.float32, device=device)
-        chosen = LOSSES[loss](weight)
+        counts = np.bincount(codes, minlength=len(classes))
+        chosen = LOSSES[loss](weight, torch.as_tensor(counts, dtype=torch.float32, device=device))
     else:
         raise ValueError(f"loss must be one of {', '.join(LOSSES)} or a function, got {loss!r}")
     return lambda output, target: chosen(class_logits(output), target)
+
+
+def _class_weights(class_weight: Any, classes: NDArray[Any], codes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The weight of each class, from a name, scikit-learn's or ours, or from a dict by label."""
+    if class_weight == "effective_number":
+        return effective_number_weights(np.bincount(codes, minlength=len(classes)))
+    if isinstance(class_weight, str) and class_weight != "balanced":
+        raise ValueError(
+            f"class_weight must be 'balanced', 'effective_number', a dict or None, got {class_weight!r}"
+        )
+    weights: NDArray[np.float64] = compute_class_weight(class_weight, classes=classes, y=classes[codes])
+    return weights
 
 
 def choose_module(

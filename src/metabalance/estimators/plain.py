@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import nn
 
 from metabalance.estimators.base import ImbalancedClassifier
@@ -34,10 +33,15 @@ class NeuralClassifier(ImbalancedClassifier):
         Hidden layers of the default network.
     dropout : float or sequence of float, default=0.1
         Dropout probability of the default network, one for all hidden layers or one each.
-    loss : {"cross_entropy", "focal"} or callable, default="cross_entropy"
-        The loss. A callable takes logits (batch, n_classes) and class codes (batch,) and returns a scalar.
-    class_weight : dict, "balanced" or None, default=None
-        Weight of each class in a named loss, as in scikit-learn, then scaled to average 1 over the rows.
+    loss : {"cross_entropy", "focal", "logit_adjusted"} or callable, default="cross_entropy"
+        The loss. "logit_adjusted" is `metabalance.nn.LogitAdjustedCrossEntropy` with the class frequencies of
+        the training part, meant for natural batches: with balanced ones it corrects twice. Its probabilities
+        are those of a balanced prior. A callable takes logits (batch, n_classes) and class codes (batch,) and
+        returns a scalar.
+    class_weight : dict, "balanced", "effective_number" or None, default=None
+        Weight of each class in a named loss: by label or inverse frequency as in scikit-learn, or by the
+        effective number of rows (`metabalance.nn.effective_number_weights` with beta 0.999: with the cross-
+        entropy or the focal loss this is the class-balanced loss), then scaled to average 1 over the rows.
     optimizer : {"adamw", "adam", "sgd"} or torch.optim class, default="adamw"
         "sgd" has Nesterov momentum 0.9. More arguments: ``optimizer__…``.
     lr : float, default=0.003
@@ -152,10 +156,3 @@ class NeuralClassifier(ImbalancedClassifier):
             **stream_options,
         )
         return ERM(module, loss_fn, stream)
-
-    def _adapt(self, module: nn.Module, loss_fn: LossFunction, train: Part) -> dict[str, torch.Tensor] | None:
-        return None
-
-    @property
-    def _predicts_adapted(self) -> bool:
-        return False

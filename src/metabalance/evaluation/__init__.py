@@ -5,6 +5,7 @@ from metabalance.evaluation.comparison import Comparison, FoldResult, MethodInfo
 from metabalance.evaluation.environment import describe_environment
 from metabalance.evaluation.methods import DEFAULT_METHODS, method_names
 from metabalance.evaluation.metrics import METRICS, recall_per_class, score_predictions
+from metabalance.evaluation.posthoc import correct_prior
 
 __all__ = [
     "DEFAULT_METHODS",
@@ -13,6 +14,7 @@ __all__ = [
     "FoldResult",
     "MethodInfo",
     "compare",
+    "correct_prior",
     "describe_environment",
     "method_names",
     "recall_per_class",

@@ -88,8 +88,8 @@ def compare(
     max_epochs : int, default=50
         Budget of every network, in epochs (see `NeuralClassifier` for what an epoch is).
     network : dict, optional
-        More options for every network: any parameter that `NeuralClassifier` and `MetaBalanceClassifier`
-        share, such as ``hidden_sizes`` or ``module``.
+        More options for every network: any parameter that `NeuralClassifier`, `MetaBalanceClassifier` and
+        `MetaWeightNetClassifier` share, such as ``hidden_sizes`` or ``module``.
     random_state : int, default=0
         Seed of the folds and of every fit.
     n_jobs : int, optional
@@ -225,12 +225,16 @@ def _fit_and_score(
     entropy = np.random.SeedSequence([random_state, task.split, task.seed])
     classifier = clone(task.method.build(shared, int(entropy.generate_state(1)[0] % 2**31)))
     started = time.perf_counter()
-    classifier.fit(_safe_indexing(X, task.train), classes[codes[task.train]])
+    y_train = classes[codes[task.train]]
+    classifier.fit(_safe_indexing(X, task.train), y_train)
     fitted = time.perf_counter()
     network = classifier if isinstance(classifier, ImbalancedClassifier) else None
     if network is not None and network.interrupted_:
         raise KeyboardInterrupt
-    proba = _columns_for_all(classifier, _safe_indexing(X, task.test), classes)
+    proba = np.asarray(classifier.predict_proba(_safe_indexing(X, task.test)), dtype=np.float64)
+    if task.method.post_hoc is not None:
+        proba = task.method.post_hoc(proba, np.bincount(np.searchsorted(classifier.classes_, y_train)))
+    proba = _columns_for_all(proba, classifier.classes_, classes)
     predicted = time.perf_counter()
     y_test = codes[task.test]
     return FoldResult(
@@ -260,12 +264,13 @@ def _collected_warnings(outcomes: Sequence[_Outcome]) -> list[str]:
     ]
 
 
-def _columns_for_all(classifier: Any, X: Any, classes: NDArray[Any]) -> NDArray[np.float64]:
+def _columns_for_all(
+    proba: NDArray[np.float64], trained: NDArray[Any], classes: NDArray[Any]
+) -> NDArray[np.float64]:
     """Probabilities with a column for every class, also those that the training part did not have."""
-    proba = np.asarray(classifier.predict_proba(X), dtype=np.float64)
     position = {label: code for code, label in enumerate(classes.tolist())}
     full = np.zeros((len(proba), len(classes)))
-    full[:, [position[label] for label in np.asarray(classifier.classes_).tolist()]] = proba
+    full[:, [position[label] for label in np.asarray(trained).tolist()]] = proba
     return full
 
 

@@ -38,7 +38,7 @@ class MethodInfo:
     title : str
         The name a reader sees.
     family : {"metabalance", "network", "rival"}
-        Trained with meta steps, a network trained plainly, or anything else.
+        MetaBalance, any other network, or anything else.
     description : str
         One line.
     """

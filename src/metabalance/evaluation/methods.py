@@ -7,13 +7,17 @@ budget, early stopping), so that what is left between two of them is the method.
 import difflib
 import importlib.util
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone, is_classifier
 
-from metabalance.estimators import MetaBalanceClassifier, NeuralClassifier
+from metabalance.estimators import MetaBalanceClassifier, MetaWeightNetClassifier, NeuralClassifier
+from metabalance.estimators.base import ImbalancedClassifier
 from metabalance.evaluation.comparison import MethodInfo
+from metabalance.evaluation.posthoc import correct_prior
 from metabalance.evaluation.rivals import RIVALS
 from metabalance.sampling import STRATEGIES
 
@@ -34,6 +38,8 @@ DEFAULT_METHODS = (
 
 # builds an estimator from (options shared by all networks, random_state)
 Build = Callable[[Mapping[str, Any], int], BaseEstimator]
+# turns (probabilities, training rows of each of their classes) into the method's probabilities
+PostHoc = Callable[[NDArray[np.float64], NDArray[np.int64]], NDArray[np.float64]]
 
 
 @runtime_checkable
@@ -46,19 +52,16 @@ class GivesProbabilities(Protocol):
 
 @dataclass(frozen=True)
 class Method:
-    """What a row of the leaderboard is, and how to make its classifier."""
+    """What a row of the leaderboard is, how to make its classifier, and what its probabilities go through."""
 
     info: MethodInfo
     build: Build
     ablation: str | None = None  # the method that shows what the meta-gradient adds to this one
+    post_hoc: PostHoc | None = None
 
 
-def _network(**own: Any) -> Build:
-    return lambda shared, seed: NeuralClassifier(**{**shared, **own, "random_state": seed})
-
-
-def _meta(**own: Any) -> Build:
-    return lambda shared, seed: MetaBalanceClassifier(**{**shared, **own, "random_state": seed})
+def _network(estimator: type[ImbalancedClassifier] = NeuralClassifier, **own: Any) -> Build:
+    return lambda shared, seed: estimator(**{**shared, **own, "random_state": seed})
 
 
 def _fixed_methods() -> dict[str, Method]:
@@ -74,6 +77,27 @@ def _fixed_methods() -> dict[str, Method]:
             "plain training with focal loss, γ = 2 (Lin et al. 2017)",
             _network(loss="focal"),
         ),
+        "class-balanced": (
+            "Class-balanced loss",
+            "plain training, the loss weighted by the effective number of rows, β = 0.999 (Cui et al. 2019)",
+            _network(class_weight="effective_number"),
+        ),
+        "class-balanced-focal": (
+            "Class-balanced focal loss",
+            "plain training with focal loss on the softmax, γ = 2, weighted by the effective number of rows, "
+            "β = 0.999 (Cui et al. 2019)",
+            _network(loss="focal", class_weight="effective_number"),
+        ),
+        "logit-adjusted": (
+            "Logit adjustment",
+            "plain training, the log class frequencies added to the logits in the loss (Menon et al. 2021)",
+            _network(loss="logit_adjusted"),
+        ),
+        "meta-weight-net": (
+            "Meta-Weight-Net",
+            "rows weighted by a network of their loss that learns from balanced batches (Shu et al. 2019)",
+            _network(MetaWeightNetClassifier),
+        ),
     }
     for name, strategy in STRATEGIES.items():
         if name != "natural":
@@ -86,6 +110,14 @@ def _fixed_methods() -> dict[str, Method]:
         name: Method(MethodInfo(name, title, "network", description), build)
         for name, (title, description, build) in networks.items()
     }
+    corrected = MethodInfo(
+        "prior-corrected",
+        "Prior correction",
+        "network",
+        "the naive network, its probabilities divided by the training frequencies (Saerens et al. 2002); for "
+        "two classes it ranks as the naive network does",
+    )
+    methods[corrected.name] = replace(methods["naive"], info=corrected, post_hoc=correct_prior)
     for name, rival in RIVALS.items():
         methods[name] = Method(MethodInfo(name, rival.title, "rival", rival.description), rival.build)
     return methods
@@ -169,7 +201,7 @@ def _seeded_copy(classifier: Any, seed: int) -> Any:
 def _family(classifier: Any) -> str:
     if isinstance(classifier, MetaBalanceClassifier):
         return "metabalance"
-    return "network" if isinstance(classifier, NeuralClassifier) else "rival"
+    return "network" if isinstance(classifier, ImbalancedClassifier) else "rival"
 
 
 def _resolve_meta_form(name: str) -> Method:
@@ -202,5 +234,11 @@ def _resolve_meta_form(name: str) -> Method:
         + ("; predicts after one inner step on the training data" if at else ""),
     )
     predict_with = "adapted" if at else "meta"
-    build = _meta(support_sampler=support, query_sampler=query, predict_with=predict_with, **options)
+    build = _network(
+        MetaBalanceClassifier,
+        support_sampler=support,
+        query_sampler=query,
+        predict_with=predict_with,
+        **options,
+    )
     return Method(info, build, None if form == ABLATION else ABLATION + colon + pair)

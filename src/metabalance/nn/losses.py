@@ -72,6 +72,60 @@ class CrossEntropy(nn.Module):
         return (self.weight[target] * F.cross_entropy(logits, target, reduction="none")).mean()
 
 
+class LogitAdjustedCrossEntropy(nn.Module):
+    r"""Cross-entropy on logits to which the classes' log-frequencies are added, in training only.
+
+    For logits :math:`f(x)` and training frequencies :math:`\pi`, the mean over the rows of
+    :math:`-w_y \log \mathrm{softmax}(f(x) + \tau \log \pi)_y` [1]_. A network trained so has the imbalance in
+    :math:`\tau \log \pi` and not in :math:`f`: with :math:`\tau = 1` the softmax of its own logits
+    :math:`f(x)` is that of a balanced prior.
+
+    Parameters
+    ----------
+    prior : Tensor of shape (K,)
+        Frequency of each class in the training rows, above 0; counts will do, only ratios matter.
+    tau : float, default=1.0
+        Strength of the adjustment, at least 0; 0 is cross-entropy.
+    weight : Tensor of shape (K,), optional
+        Weight of each class; all 1 when absent.
+
+    Raises
+    ------
+    ValueError
+        If tau is negative or a frequency is not above 0.
+
+    References
+    ----------
+    .. [1] Menon, Jayasumana, Rawat, Jain, Veit, Kumar. Long-tail learning via logit adjustment. ICLR 2021,
+       eq. 10.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metabalance.nn import LogitAdjustedCrossEntropy
+    >>> loss = LogitAdjustedCrossEntropy(prior=torch.tensor([90.0, 10.0]))
+    >>> round(loss(torch.zeros(1, 2), torch.tensor([1])).item(), 4)  # log 10
+    2.3026
+    """
+
+    weight: Tensor | None
+    adjustment: Tensor
+
+    def __init__(self, prior: Tensor, tau: float = 1.0, weight: Tensor | None = None) -> None:
+        super().__init__()
+        if not 0 <= tau < float("inf"):
+            raise ValueError(f"tau must be at least 0 and finite, got {tau!r}")
+        if not bool((prior > 0).all()):
+            raise ValueError(f"prior must be above 0 for every class, got {prior.tolist()}")
+        self.register_buffer("adjustment", tau * (prior / prior.sum()).log())
+        self.register_buffer("weight", weight)
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the scalar loss of logits (batch, K) and int64 targets (batch,)."""
+        losses = F.cross_entropy(logits + self.adjustment, target, reduction="none")
+        return losses.mean() if self.weight is None else (self.weight[target] * losses).mean()
+
+
 class FocalLoss(nn.Module):
     r"""Focal loss: cross-entropy with well-classified rows turned down.
 

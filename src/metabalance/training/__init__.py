@@ -4,6 +4,7 @@ from metabalance.training.budget import MIN_ROWS_PER_EPOCH, EpochBudget
 from metabalance.training.callbacks import CosineSchedule, EpochProgress, EpochScores
 from metabalance.training.data import Part, stratified_holdout, watched_rows
 from metabalance.training.loop import TrainingLoop, resolve_device
+from metabalance.training.meta_weight_net import MetaWeightNet
 from metabalance.training.prediction import predict_probabilities, rows_per_chunk
 from metabalance.training.rules import ERM, MetaBalance, UpdateRule
 from metabalance.training.seeding import seeded
@@ -17,6 +18,7 @@ __all__ = [
     "EpochProgress",
     "EpochScores",
     "MetaBalance",
+    "MetaWeightNet",
     "Part",
     "TrainingLoop",
     "UpdateRule",

@@ -1,0 +1,85 @@
+"""What can be done to probabilities after training: move them from one class prior to another."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def correct_prior(
+    proba: ArrayLike, training_prior: ArrayLike, target_prior: ArrayLike | None = None
+) -> NDArray[np.float64]:
+    r"""Turn probabilities under one class prior into those under another.
+
+    If only the class frequencies differ between training and use, and not what rows of a class look like,
+    Bayes' rule gives :math:`p'(k \mid x) \propto p(k \mid x) \, \pi'_k / \pi_k` [1]_ (eq. 2.4). With the
+    balanced target this divides by the training frequencies [2]_ (section 6). For two classes the order of
+    the rows, and so ROC-AUC, stays as it is; for more it may change.
+
+    Parameters
+    ----------
+    proba : array-like of float, shape (n, K)
+        ``predict_proba`` of a classifier trained on the data as they are. One trained on balanced batches,
+        with class weights or a logit-adjusted loss speaks the balanced prior already: then the training
+        prior to give here is ``numpy.ones(K)``.
+    training_prior : array-like of float, shape (K,)
+        Class frequencies of the training data, above 0, in the order of the columns. Counts will do.
+    target_prior : array-like of float, shape (K,), optional
+        Class frequencies to predict for, at least 0; balanced by default.
+
+    Returns
+    -------
+    ndarray of float, shape (n, K)
+        Each row sums to 1.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, a number is out of range, or a row has no probability left under the target.
+
+    References
+    ----------
+    .. [1] Saerens, Latinne, Decaestecker. Adjusting the Outputs of a Classifier to New a Priori
+       Probabilities: A Simple Procedure. Neural Computation 14, 2002.
+    .. [2] Bansal et al. MetaBalance: High-Performance Neural Networks for Class-Imbalanced Data. 2021.
+
+    Examples
+    --------
+    >>> from metabalance import correct_prior
+    >>> correct_prior([[0.9, 0.1], [0.5, 0.5]], training_prior=[90, 10]).round(3).tolist()
+    [[0.5, 0.5], [0.1, 0.9]]
+    """
+    table = np.asarray(proba, dtype=np.float64)
+    if table.ndim != 2 or not (np.isfinite(table).all() and (table >= 0).all()):
+        raise ValueError(
+            f"proba must be finite probabilities of shape (n, K), got shape {table.shape}"
+            + (f" with values from {table.min()} to {table.max()}" if table.size else "")
+        )
+    n_classes = table.shape[1]
+    before = _as_frequencies("training_prior", training_prior, n_classes)
+    if not (before > 0).all():
+        raise ValueError(
+            f"training_prior must be above 0 for every class, got {before.tolist()}: leave out the columns "
+            "of classes that were not trained on"
+        )
+    balanced = np.ones(n_classes) if target_prior is None else target_prior
+    moved = table * (_as_frequencies("target_prior", balanced, n_classes) / before)
+    total = moved.sum(axis=1, keepdims=True)
+    if not (total > 0).all():
+        row = int(np.flatnonzero(total == 0)[0])
+        raise ValueError(
+            f"row {row} of proba, {table[row].tolist()}, has no class left that target_prior allows"
+        )
+    corrected: NDArray[np.float64] = moved / total
+    return corrected
+
+
+def _as_frequencies(name: str, prior: ArrayLike, n_classes: int) -> NDArray[np.float64]:
+    """The prior with sum 1, checked."""
+    frequencies = np.asarray(prior, dtype=np.float64)
+    if frequencies.shape != (n_classes,):
+        raise ValueError(
+            f"{name} must have one number for each of the {n_classes} columns, got shape {frequencies.shape}"
+        )
+    if not (np.isfinite(frequencies).all() and (frequencies >= 0).all() and frequencies.any()):
+        raise ValueError(f"{name} must be finite, at least 0 and not all 0, got {frequencies.tolist()}")
+    shares: NDArray[np.float64] = frequencies / frequencies.sum()
+    return shares

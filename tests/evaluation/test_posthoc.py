@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from metabalance import correct_prior
+
+
+def posterior(densities: np.ndarray, prior: list[float]) -> np.ndarray:
+    joint = densities * np.asarray(prior)
+    return joint / joint.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("trained", "target"), [([0.9, 0.1], [0.5, 0.5]), ([0.7, 0.2, 0.1], [0.1, 0.3, 0.6])], ids=str
+)
+def test_it_gives_the_posterior_of_the_target_prior(trained, target) -> None:
+    # Three or two Gaussians whose densities are known: Bayes' rule under either prior.
+    x = np.linspace(-3, 5, 50)[:, None]
+    densities = np.exp(-((x - np.arange(len(trained))) ** 2) / 2)
+    found = correct_prior(posterior(densities, trained), trained, target)
+    np.testing.assert_allclose(found, posterior(densities, target), rtol=1e-12)
+
+
+def test_balanced_by_default_and_counts_will_do() -> None:
+    proba = np.random.default_rng(0).dirichlet([1, 1, 1], 20)
+    by_hand = proba / [700, 200, 100]
+    by_hand /= by_hand.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(correct_prior(proba, [700, 200, 100]), by_hand, rtol=1e-12)
+    np.testing.assert_allclose(correct_prior(proba, [7, 2, 1]), by_hand, rtol=1e-12)
+    there_and_back = correct_prior(correct_prior(proba, [7, 2, 1]), np.ones(3), [7, 2, 1])
+    np.testing.assert_allclose(there_and_back, proba, rtol=1e-12)
+
+
+def test_for_two_classes_the_ranking_stays() -> None:
+    rng = np.random.default_rng(0)
+    y = np.arange(200) % 2
+    risk = 1 / (1 + np.exp(-rng.normal(y - 3)))
+    proba = np.stack([1 - risk, risk], axis=1)
+    corrected = correct_prior(proba, [95, 5])
+    assert roc_auc_score(y, corrected[:, 1]) == roc_auc_score(y, risk)
+    assert (corrected[:, 1] > risk).all()
+
+
+def test_a_class_of_no_target_frequency_gets_nothing() -> None:
+    found = correct_prior([[0.2, 0.3, 0.5]], [1, 1, 1], [1, 1, 0])
+    np.testing.assert_allclose(found, [[0.4, 0.6, 0.0]])
+    assert correct_prior(np.empty((0, 2)), [1, 1]).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([0.5, 0.5], [1, 1]), r"of shape \(n, K\), got shape \(2,\)"),
+        (([[1.5, -0.5]], [1, 1]), "got shape .* with values from -0.5 to 1.5"),
+        (([[np.nan, 0.5]], [1, 1]), "proba must be finite"),
+        (([[0.5, 0.5]], [1, 1, 1]), r"training_prior must have one number for each of the 2 columns"),
+        (([[0.5, 0.5]], [1, 0]), "training_prior must be above 0 for every class"),
+        (([[0.5, 0.5]], [1, 1], [0, 0]), "target_prior must be finite, at least 0 and not all 0"),
+        (([[0.5, 0.5]], [1, 1], [-1, 2]), "target_prior must be finite, at least 0 and not all 0"),
+        (([[0.5, 0.5], [1.0, 0.0]], [1, 1], [0, 1]), "row 1 of proba, .* no class left"),
+    ],
+    ids=range(8),
+)
+def test_wrong_arguments(arguments, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        correct_prior(*arguments)
