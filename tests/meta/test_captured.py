@@ -1,6 +1,7 @@
 """The captured engine against the loop: its bookkeeping on any machine, CUDA graphs where there is a GPU."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -103,6 +104,35 @@ def test_tensors_that_have_moved_in_memory_are_recorded_anew():
             expected = _outer(loop, algorithm, pair, pair).gradients
             torch.testing.assert_close(found, expected)
     assert recorded == [torch.device("cpu")] * len(changes)
+
+
+def test_batches_whose_parts_come_in_another_order_are_recorded_anew():
+    class Sum(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.other = nn.Linear(2, 2), nn.Linear(2, 2)
+
+        def forward(self, a, b):
+            return self.one(a) + self.other(b)
+
+    a, b, y = torch.randn(3, 4, 2), torch.randn(3, 4, 2), torch.randint(2, (3, 4))
+    algorithm = Algorithm(Sum(), cross_entropy, 0.3, 0.4, "exact", "both")
+    engine = CapturedEngine(_again)
+    for inputs in ({"a": a, "b": b}, {"a": a, "b": b}, {"b": b, "a": a}, {"b": b, "a": a}):
+        pair = inputs, y
+        found, expected = (_outer(way, algorithm, pair, pair).gradients for way in (engine, loop))
+        torch.testing.assert_close(found, expected)
+
+
+def test_what_is_recorded_is_not_pickled(mlp_case):
+    algorithm = Algorithm(mlp_case.model, mlp_case.loss_fn, 0.3, 0.4, "exact", "both")
+    engine = CapturedEngine(_again)
+    for _ in range(2):
+        expected = _outer(engine, algorithm, mlp_case.support, mlp_case.query).gradients
+    unpickled = pickle.loads(pickle.dumps(engine))
+    torch.testing.assert_close(
+        _outer(unpickled, algorithm, mlp_case.support, mlp_case.query).gradients, expected
+    )
 
 
 def test_recomputed_blocks_are_not_recorded():

@@ -17,6 +17,7 @@ from torch.nn.functional import cross_entropy
 from metabalance.meta import MetaGradient
 from metabalance.meta.algorithm import Algorithm
 from metabalance.meta.compiled import _may_change, _outer_gradient
+from metabalance.meta.functional import aliases_of
 from metabalance.meta.update import Update
 
 
@@ -74,10 +75,11 @@ def test_the_function_that_is_compiled_is_the_outer_gradient(case, order, inner_
     steps = torch.tensor([inner_lr, beta], dtype=torch.float64)
     update = Update(case.trainable(), {}, case.support, case.query)
     with torch.no_grad():
-        gradients, support_losses, query_losses, finite = _outer_gradient(
-            algorithm.loss_of, algorithm.terms, False, *steps, update
+        gradients, support_losses, query_losses, finite, nonzero = _outer_gradient(
+            algorithm.loss_of, aliases_of(algorithm.model), algorithm.terms, False, *steps, update
         )
     assert finite
+    assert nonzero.tolist() == [bool(gradient.any()) for gradient in gradients.values()]
     expected = case.reference(inner_lr, beta, order)
     for name, gradient in gradients.items():
         reference = torch.zeros_like(gradient) if expected[name] is None else expected[name]
@@ -258,6 +260,31 @@ def test_parameters_that_are_reached_later_get_their_gradient():
         way.backward(support, query)
         found.append(_gradients(model))
     _assert_same([found[0]], [found[1]])
+
+
+def test_parameters_that_are_no_longer_reached_get_none():
+    model = Staged()
+    model.both = True
+    meta = MetaGradient(model, cross_entropy, inner_lr=0.1, engine="compiled")
+    for _ in range(2):
+        model.zero_grad()
+        meta.backward(*_batches())
+    assert model.second.weight.grad is not None
+    model.both = False
+    for _ in range(2):
+        model.zero_grad()
+        meta.backward(*_batches())
+        assert model.second.weight.grad is None
+        assert model.first.weight.grad is not None
+
+
+def test_a_gradient_of_zeros_is_not_taken_for_none():
+    model = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3))
+    with torch.no_grad():
+        model[0].bias.fill_(-100.0)  # nothing passes the ReLU
+    found = _updates(model, "compiled", 3)
+    assert all(gradient is not None for gradients in found for gradient in gradients)
+    assert (found[2][0] == 0).all()
 
 
 def test_too_many_variants_end_vectorized_and_not_in_an_error():

@@ -136,3 +136,32 @@ def test_a_loss_may_read_the_models_parameters(engine: str) -> None:
         total = total + loss / 2
     for found, expected in zip(model.parameters(), torch.autograd.grad(total, (weight, bias)), strict=True):
         torch.testing.assert_close(found.grad, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_a_padding_row_in_the_forward_pass_is_left_to_the_loop():
+    class Padded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Embedding(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.embedding(x, self.table.weight, padding_idx=0).sum(-2)
+
+    model = Padded()
+    pair = torch.randint(4, (3, 5, 2)), torch.randint(3, (3, 5))
+    with pytest.raises(RuntimeError, match="padding row of an embedding"):
+        MetaGradient(model, cross_entropy, inner_lr=0.1, engine="vectorized").backward(pair, pair)
+    with pytest.warns(UserWarning, match="cannot run under torch.func.vmap"):
+        MetaGradient(model, cross_entropy, inner_lr=0.1).backward(pair, pair)
+    assert (model.table.weight.grad[0] == 0).all()
+
+
+def test_backward_hooks_are_left_to_the_loop():
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 3))
+    called = []
+    model[1].register_full_backward_hook(lambda *args: called.append(args))
+    pair = torch.randn(3, 5, 4), torch.randint(3, (3, 5))
+    with pytest.raises(ValueError, match="would not run the backward hooks of Linear '1'"):
+        MetaGradient(model, cross_entropy, inner_lr=0.1, engine="vectorized").backward(pair, pair)
+    MetaGradient(model, cross_entropy, inner_lr=0.1).backward(pair, pair)
+    assert called

@@ -62,3 +62,17 @@ def test_parts_in_different_modes_stay_so() -> None:
     predict_probabilities(model, torch.zeros(3, 2))
     assert model[0].training
     assert not model[1].training
+
+
+def test_a_module_that_stands_in_the_network_twice_keeps_its_parameters():
+    layer = nn.Linear(3, 3)
+    module = nn.Sequential(layer, nn.Tanh(), layer, nn.Linear(3, 2))
+    before = dict(module.named_parameters())
+    x = torch.randn(5, 3)
+    moved = {name: parameter.detach() + 0.5 for name, parameter in before.items()}
+    found = predict_probabilities(module, x, moved)
+    assert all(parameter is before[name] for name, parameter in module.named_parameters())
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.5)
+    np.testing.assert_allclose(found, predict_probabilities(module, x), atol=1e-7)

@@ -61,6 +61,10 @@ class CapturedEngine:
         self._reached: frozenset[str] = frozenset()
         self._step: _Step | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is recorded, which cannot be pickled."""
+        return {"_record": self._record, "_situation": None, "_reached": frozenset(), "_step": None}
+
     def __call__(self, algorithm: Algorithm, update: Update) -> OuterGradient:
         """Return the outer gradient; raises CaptureError where the meta step cannot be recorded."""
         if self._record is record_on_cuda and update.device.type != "cuda":

@@ -32,12 +32,21 @@ def check_vectorizable(model: nn.Module) -> None:
                 f"engine='vectorized' would give the padding row of the Embedding {name!r} a gradient (torch "
                 "masks it in the first meta step only): use engine='loop'"
             )
+        if _has_backward_hooks(module):
+            raise ValueError(
+                f"engine='vectorized' would not run the backward hooks of {type(module).__name__} {name!r}: "
+                "use engine='loop', or remove them"
+            )
         norm = isinstance(module, nn.modules.batchnorm._NormBase)
         if norm and module.training and module.running_mean is not None:
             raise ValueError(
                 f"engine='vectorized' cannot update the running statistics of {type(module).__name__} "
                 f"{name!r} in training mode: use engine='loop', or LayerNorm/GroupNorm in its place"
             )
+
+
+def _has_backward_hooks(module: nn.Module) -> bool:
+    return bool(module._backward_hooks or module._backward_pre_hooks)
 
 
 def _is_padded_embedding(module: nn.Module) -> bool:
@@ -47,10 +56,12 @@ def _is_padded_embedding(module: nn.Module) -> bool:
 def is_dense(model: nn.Module) -> bool:
     """Whether every parameter is owned by one of DENSE_LAYERS, and nothing stands against ``vmap``.
 
-    That is buffers, recomputed blocks and padded embeddings, the gradient of whose padding row torch gets
-    wrong under ``vmap``.
+    That is buffers, recomputed blocks, backward hooks, and padded embeddings, the gradient of whose padding
+    row torch gets wrong under ``vmap``.
     """
-    if next(model.buffers(), None) is not None or any(isinstance(m, Recomputed) for m in model.modules()):
+    if next(model.buffers(), None) is not None:
+        return False
+    if any(isinstance(module, Recomputed) or _has_backward_hooks(module) for module in model.modules()):
         return False
     return all(
         isinstance(module, DENSE_LAYERS) and not _is_padded_embedding(module) for module in _owners(model)

@@ -7,7 +7,7 @@ LayerNorm makes Hessian products wrong (torch 2.13; functorch issue 534).
 """
 
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
 from types import FunctionType
 from typing import Any
@@ -17,14 +17,18 @@ from torch import Tensor
 from torch.func import functional_call, grad_and_value, vjp, vmap
 
 from metabalance.meta.algorithm import Algorithm, Derivative, OuterGradient, Terms, meta_gradient
-from metabalance.meta.dropout import UniformDropout
 from metabalance.meta.engines import vectorized
-from metabalance.meta.functional import LossOf, Pair, Tensors, weighted_sum
+from metabalance.meta.functional import LossOf, Pair, Tensors, aliases_of, weighted_sum, with_aliases
 from metabalance.meta.second_order import plain_attention
+from metabalance.meta.under_vmap import UnderVmap
 from metabalance.meta.update import Update
 
 MAX_FUNCTIONS = 64
 """Compiled functions that a process keeps, for as many structures and shapes."""
+
+
+Pattern = tuple[bool, ...]
+"""Of each parameter, whether its gradient is other than zero."""
 
 
 class CompilationError(Exception):
@@ -40,7 +44,7 @@ class CompiledEngine:
     """
 
     def __init__(self) -> None:
-        self._reached: dict[Hashable, frozenset[str]] = {}
+        self._reached: dict[Hashable, dict[Pattern, frozenset[str]]] = {}
         self._functions: dict[Hashable, tuple[Callable[..., Any], Tensor, Tensor]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -50,13 +54,14 @@ class CompiledEngine:
     def __call__(self, algorithm: Algorithm, update: Update) -> OuterGradient:
         """Return the outer gradient; raises CompilationError where torch.compile does not work."""
         situation = algorithm.terms, algorithm.reduction, update.situation(algorithm.model)
-        reached = self._reached.get(situation)
-        if reached is None:
+        if situation not in self._reached:
             outer = vectorized(algorithm, update)
-            self._reached[situation] = frozenset(outer.gradients)
+            found = outer.gradients
+            pattern = tuple(name in found and bool(found[name].any()) for name in update.params)
+            self._reached[situation] = {pattern: frozenset(found)}
             return outer
         try:
-            gradients, support_losses, query_losses, finite = self._run(situation, algorithm, update)
+            gradients, support_losses, query_losses, finite, nonzero = self._run(situation, algorithm, update)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
@@ -64,16 +69,17 @@ class CompiledEngine:
             # model's own fault is raised once more by the engine that takes over. torch's first line says
             # which stage failed, the second one why.
             raise CompilationError(" ".join(str(error).split("\n")[:2])) from error
-        if any(bool(gradients[name].any()) for name in gradients.keys() - reached):
-            # The model takes another way than at the first update: look again which parameters it reaches.
-            del self._reached[situation]
-            return self(algorithm, update)
-        gradients = {name: gradients[name] for name in update.params if name in reached}
+        # A gradient of zeros may be of a parameter no longer reached, any other of one newly reached.
+        pattern = tuple(nonzero.tolist())
+        known = self._reached[situation]
+        if pattern not in known:
+            outer = vectorized(algorithm, update)
+            known[pattern] = frozenset(outer.gradients)
+            return outer
+        gradients = {name: gradients[name] for name in update.params if name in known[pattern]}
         return OuterGradient(gradients, support_losses, query_losses, update.buffers, finite)
 
-    def _run(
-        self, situation: Hashable, algorithm: Algorithm, update: Update
-    ) -> tuple[Tensors, Tensor, Tensor, Tensor]:
+    def _run(self, situation: Hashable, algorithm: Algorithm, update: Update) -> tuple[Any, ...]:
         on_cuda = update.device.type == "cuda"
         if situation not in self._functions:
             # Without addresses, names are the same in every fit.
@@ -85,7 +91,9 @@ class CompiledEngine:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         mean = algorithm.reduction == "mean"
         with torch.no_grad():
-            gradients, *others = function(algorithm.loss_of, algorithm.terms, mean, inner_lr, beta, update)
+            gradients, *others = function(
+                algorithm.loss_of, aliases_of(algorithm.model), algorithm.terms, mean, inner_lr, beta, update
+            )
         if on_cuda:  # the next replay of the graph writes to the same memory
             gradients = {name: gradient.clone() for name, gradient in gradients.items()}
             others = [other.clone() for other in others]
@@ -135,20 +143,24 @@ def _may_change(name: str) -> bool:
 
 def _outer_gradient(
     loss_of: LossOf,
+    aliases: Mapping[str, str],
     terms: Terms,
     mean: bool,
     inner_lr: Tensor,
     beta: Tensor,
     update: Update,
-) -> tuple[Tensors, Tensor, Tensor, Tensor]:
-    """What is compiled. The inner step and beta are tensors, so that other values need no other function."""
-    passes = FunctionalPasses(loss_of)
+) -> tuple[Tensors, Tensor, Tensor, Tensor, Tensor]:
+    """What is compiled: gradients, losses, whether all are finite, and which gradients are not zero.
+
+    The inner step and beta are tensors, so that other values need no other function.
+    """
+    passes = FunctionalPasses(loss_of, aliases)
 
     def of_one_step(support: Pair, query: Pair) -> Any:
         step = meta_gradient(passes, terms, inner_lr, beta, Update(update.params, {}, support, query))
         return weighted_sum(step.terms), step.support_losses, step.query_losses
 
-    with plain_attention(), UniformDropout():
+    with plain_attention(), UnderVmap():
         steps = vmap(of_one_step, randomness="different")
         gradients, support_losses, query_losses = steps(update.support, update.query)
     reduce = Tensor.mean if mean else Tensor.sum
@@ -158,19 +170,21 @@ def _outer_gradient(
     }
     results = (*gradients.values(), support_losses, query_losses)
     finite = torch.stack([torch.isfinite(result).all() for result in results]).all()
-    return gradients, support_losses, query_losses, finite
+    nonzero = torch.stack([gradient.any() for gradient in gradients.values()])
+    return gradients, support_losses, query_losses, finite, nonzero
 
 
 class FunctionalPasses:
     """Differentiates one meta step with :mod:`torch.func`."""
 
-    def __init__(self, loss_of: LossOf) -> None:
+    def __init__(self, loss_of: LossOf, aliases: Mapping[str, str]) -> None:
         self.loss_of = loss_of
+        self.aliases = aliases
 
     def loss(self, params: Tensors, batch: Pair) -> Tensor:
         """The loss of one meta step."""
-        state = {f"model.{name}": tensor for name, tensor in params.items()}
-        loss: Tensor = functional_call(self.loss_of, state, batch)
+        state = with_aliases(params, self.aliases, "model.")
+        loss: Tensor = functional_call(self.loss_of, state, batch, tie_weights=False)
         return loss
 
     def support(self, params: Tensors, buffers: Tensors, batch: Pair, order: int) -> Derivative:

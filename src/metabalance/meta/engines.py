@@ -20,7 +20,6 @@ from torch.func import vmap
 from metabalance.meta.algorithm import Algorithm, Derivative, OuterGradient, meta_gradient
 from metabalance.meta.buffers import unlike
 from metabalance.meta.choice import check_vectorizable
-from metabalance.meta.dropout import UniformDropout
 from metabalance.meta.functional import (
     Pair,
     Tensors,
@@ -36,6 +35,7 @@ from metabalance.meta.functional import (
 )
 from metabalance.meta.recomputing import refuse_checkpoints
 from metabalance.meta.second_order import plain_attention, twice_differentiable
+from metabalance.meta.under_vmap import UnderVmap
 from metabalance.meta.update import Update
 
 Run: TypeAlias = Callable[[Tensors, Tensors, Pair], tuple[Tensor, Tensors]]
@@ -135,7 +135,7 @@ def vectorized(algorithm: Algorithm, update: Update) -> OuterGradient:
             refuse_written([name for name in copies if moved[name] is not copies[name]])
             return loss
 
-        with UniformDropout():
+        with UnderVmap():
             losses: Tensor = vmap(loss_of_one, randomness="different")(params, batch)
         refuse_written(unlike(buffers, copies))
         return losses, buffers

@@ -1,6 +1,6 @@
 """The few functional operations Algorithm 1 is made of: a loss at given parameters, ∇, H·v, weighted sums."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -47,13 +47,30 @@ def loss_at(
 
     ``aliases`` are those of the model (`aliases_of`): looked up once, since torch would do so at every call.
     """
-    state = {f"model.{name}": tensor for name, tensor in {**params, **buffers}.items()}
-    for alias, name in aliases.items():
-        if f"model.{name}" in state:
-            state[f"model.{alias}"] = state[f"model.{name}"]
+    state = with_aliases({**params, **buffers}, aliases, "model.")
     loss: Tensor = functional_call(loss_of, state, batch, tie_weights=False)
     # functional_call leaves in `state` the buffers that the module replaced instead of writing in place.
     return loss, {name: state[f"model.{name}"] for name in buffers}
+
+
+def with_aliases(tensors: Tensors, aliases: Mapping[str, str], prefix: str = "") -> Tensors:
+    """The tensors under all their names, for :func:`functional_call` with ``tie_weights=False``."""
+    state = {prefix + name: tensor for name, tensor in tensors.items()}
+    for alias, name in aliases.items():
+        if name in tensors:
+            state[prefix + alias] = tensors[name]
+    return state
+
+
+def forward_at(module: nn.Module, params: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor]:
+    """The module's forward of one tensor, at other parameters."""
+    state = with_aliases(dict(params), aliases_of(module))
+
+    def forward(x: Tensor) -> Tensor:
+        output: Tensor = functional_call(module, state, (x,), tie_weights=False)
+        return output
+
+    return forward
 
 
 def aliases_of(model: nn.Module) -> dict[str, str]:

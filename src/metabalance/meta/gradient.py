@@ -89,10 +89,14 @@ class MetaGradient:
     Dropout draws fresh masks in every pass and meta step. For ``order="exact"`` attention runs on its
     mathematical implementation, since the fused kernels have no second derivative; cuDNN's recurrent layers
     have none either (wrap the call in ``torch.backends.cudnn.flags(enabled=False)``). Use bfloat16 autocast
-    by wrapping the call in ``torch.autocast``; float16 with loss scaling is not supported. Gradients are
-    written to ``.grad`` directly: hooks on parameters do not run. For very large models, wrap blocks in
-    :class:`Recomputed`; torch's own activation checkpointing would compute them again at θ instead of θ' and
-    is refused.
+    by wrapping the call in ``torch.autocast``; float16 with loss scaling is not supported. For very large
+    models, wrap blocks in :class:`Recomputed`; torch's own activation checkpointing would compute them again
+    at θ instead of θ' and is refused.
+
+    Gradients are written to ``.grad`` directly: hooks on parameters do not run. Under ``vmap``, in all
+    engines but "loop" and "captured", hooks on tensors inside the forward pass do not run, and its tensors do
+    not say ``requires_grad``. "compiled" does not notice when methods of a class, or hooks for all modules at
+    once, change after the first update.
 
     References
     ----------

@@ -13,7 +13,7 @@ from torch.autograd.graph import disable_saved_tensors_hooks
 from torch.func import functional_call
 from torch.utils.checkpoint import get_device_states, set_device_states
 
-from metabalance.meta.functional import Tensors, copied
+from metabalance.meta.functional import Tensors, aliases_of, copied, with_aliases
 from metabalance.meta.second_order import is_twice_differentiable, twice_differentiable
 
 
@@ -41,7 +41,8 @@ class Recomputed(nn.Module):
 
     Notes
     -----
-    The names of parameters gain a part, ``module``. Derivatives of third order, which a loss with a gradient
+    The names of parameters gain a part, ``module``. The block must own all parameters that it reads: one that
+    it finds elsewhere gets no gradient from it. Derivatives of third order, which a loss with a gradient
     penalty has in exact order, are not supported.
 
     Examples
@@ -180,7 +181,8 @@ class _Call:
         args, kwargs = self._arguments(tensors)
         state = dict(zip(self.params, tensors, strict=False)) | copied(self.buffers)
         with self.circumstances.again():
-            return _as_tuple(functional_call(self.module, state, args, kwargs))
+            state = with_aliases(state, aliases_of(self.module))
+            return _as_tuple(functional_call(self.module, state, args, kwargs, tie_weights=False))
 
     def _arguments(self, tensors: Sequence[Tensor]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         arguments = self.others | dict(zip(self.inputs, tensors[len(self.params) :], strict=True))

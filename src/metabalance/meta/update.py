@@ -24,7 +24,7 @@ class Update(NamedTuple):
     @property
     def leaves(self) -> list[Tensor]:
         """The tensors of the batches."""
-        return [leaf for pair in (self.support, self.query) for _, leaf in pair_leaves(pair, "")]
+        return [leaf for _, leaf in self._named_leaves()]
 
     @property
     def meta_steps(self) -> int:
@@ -43,7 +43,7 @@ class Update(NamedTuple):
     def situation(self, model: nn.Module) -> Hashable:
         """What a recorded or compiled computation depends on, but for the numbers: another one needs another.
 
-        That is the mode of each module and its hooks, which parameters are trained, shapes, autocast.
+        That is modes and hooks of modules, names and dtypes of tensors, shapes, and autocast.
         """
         kind = self.device.type
         return (
@@ -52,6 +52,10 @@ class Update(NamedTuple):
                 for module in model.modules()
             ),
             tuple((name, p.dtype) for name, p in self.params.items()),
-            tuple((leaf.shape, leaf.dtype, leaf.device) for leaf in self.leaves),
+            tuple((name, b.shape, b.dtype) for name, b in self.buffers.items()),
+            tuple((name, leaf.shape, leaf.dtype, leaf.device) for name, leaf in self._named_leaves()),
             torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind),
         )
+
+    def _named_leaves(self) -> list[tuple[str, Tensor]]:
+        return pair_leaves(self.support, "") + pair_leaves(self.query, "")

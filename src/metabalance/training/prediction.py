@@ -1,14 +1,14 @@
 """Class probabilities from a module, at its own parameters or at adapted ones."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from metabalance.meta import evaluation_mode
+from metabalance.meta.functional import forward_at
 from metabalance.nn import class_logits
 
 Parameters = Mapping[str, Tensor]
@@ -35,9 +35,12 @@ def predict_probabilities(
     parameters : mapping of str to Tensor, optional
         Parameters to predict with in place of the module's own, by name (θ' of `metabalance.meta.adapt`).
     """
+    forward: Callable[[Tensor], Tensor] = module
+    if parameters is not None:
+        forward = forward_at(module, parameters)
     with evaluation_mode(module), torch.no_grad():
         chunks = [
-            class_logits(_forward(module, chunk, parameters)).double().softmax(dim=-1)
+            class_logits(forward(chunk)).double().softmax(dim=-1)
             for chunk in torch.split(x, rows_per_chunk(x))
         ]
     probabilities: NDArray[np.float64] = torch.cat(chunks).cpu().numpy()
@@ -47,8 +50,3 @@ def predict_probabilities(
             "the module itself makes such values"
         )
     return probabilities
-
-
-def _forward(module: nn.Module, x: Tensor, parameters: Parameters | None) -> Tensor:
-    output: Tensor = module(x) if parameters is None else functional_call(module, dict(parameters), (x,))
-    return output

@@ -1,4 +1,4 @@
-"""Dropout whose masks come from uniform numbers: distributed as torch's, several times cheaper on the CPU.
+"""What is done otherwise under ``vmap``: dropout from uniform numbers, and no padding of embeddings.
 
 torch draws dropout masks on the CPU one Bernoulli number at a time. In a small network that is a large part
 of an outer update, and a compiled update cannot fuse it.
@@ -13,8 +13,12 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 
-class UniformDropout(TorchFunctionMode):
-    """While active, :func:`torch.nn.functional.dropout`, and so ``nn.Dropout``, draws uniform numbers."""
+class UnderVmap(TorchFunctionMode):
+    """While active, dropout draws uniform numbers: distributed as torch's, several times cheaper on the CPU.
+
+    An embedding with a padding row is an error: torch masks the gradient of that row in the first meta step
+    only.
+    """
 
     def __torch_function__(
         self,
@@ -23,6 +27,8 @@ class UniformDropout(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
+        if func is F.embedding and (kwargs or {}).get("padding_idx") is not None:
+            raise RuntimeError("torch gives the padding row of an embedding a gradient under vmap")
         function = _dropout if func is F.dropout else func
         return function(*args, **(kwargs or {}))
 

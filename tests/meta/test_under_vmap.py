@@ -8,13 +8,13 @@ from torch import Tensor, nn
 from torch.func import vmap
 from torch.nn import functional as F
 
-from metabalance.meta.dropout import UniformDropout
+from metabalance.meta.under_vmap import UnderVmap
 
 ROWS = 200_000
 
 
 def _dropped(x: Tensor, p: float, **kwargs) -> Tensor:
-    with torch.random.fork_rng(), UniformDropout():
+    with torch.random.fork_rng(), UnderVmap():
         torch.manual_seed(0)
         return F.dropout(x, p, **kwargs)
 
@@ -50,7 +50,7 @@ def test_the_module_is_intercepted_and_its_gradient_is_the_mask():
         torch.manual_seed(0)
         noise = torch.rand(1000)
         torch.manual_seed(0)
-        with UniformDropout():
+        with UnderVmap():
             output = nn.Dropout(0.25)(x)
     torch.testing.assert_close(output, (noise >= 0.25) / 0.75)
     output.sum().backward()
@@ -58,7 +58,7 @@ def test_the_module_is_intercepted_and_its_gradient_is_the_mask():
 
 
 def test_masks_differ_under_vmap():
-    with torch.random.fork_rng(), UniformDropout():
+    with torch.random.fork_rng(), UnderVmap():
         torch.manual_seed(0)
         rows = vmap(lambda x: F.dropout(x, 0.5), randomness="different")(torch.ones(20, 50))
     assert len(rows.unique(dim=0)) == 20
