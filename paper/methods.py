@@ -114,5 +114,6 @@ def resolve(method: str, task: str, protocol: str) -> Method:
         own = rows()[method]
         kind = own["kind"]
     own = {name: value for name, value in own.items() if name not in ("kind", "title")}
-    recipe = config.get(kind, {}) | config.get("protocol", {}).get(protocol, {}).get(kind, {}) | own
+    base = "plain" if kind == "weighted" else kind
+    recipe = config.get(base, {}) | config.get("protocol", {}).get(protocol, {}).get(kind, {}) | own
     return Method(method, kind, recipe, config["network"])

@@ -32,6 +32,7 @@ from paper.plain import train_plain
 from paper.protocols import PROTOCOLS, Split, make_split
 from paper.rivals import train_rival
 from paper.store import RESULTS, path_of, write_run
+from paper.weighted import train_weighted
 
 # which families a table needs besides its rows
 GRIDS = {"table2": ("grid", "grid-no-adaptation")}
@@ -143,6 +144,21 @@ def _run_meta(unit: Unit, splits: Mapping[int, Split], keep: Keep) -> None:
         keep(seed, curves, time.perf_counter() - started)
 
 
+def _run_weighted(unit: Unit, splits: Mapping[int, Split], keep: Keep) -> None:
+    loss_fn = make_loss({}, _counts(splits))
+    for seed, split in splits.items():
+        started = time.perf_counter()
+        curve = train_weighted(
+            split,
+            seed,
+            unit.method.recipe,
+            unit.method.network,
+            loss_fn,
+            score_with_dropout=unit.protocol == "released",
+        )
+        keep(seed, {"plain": curve}, time.perf_counter() - started)
+
+
 def _run_rival(unit: Unit, splits: Mapping[int, Split], keep: Keep) -> None:
     for seed, split in splits.items():
         started = time.perf_counter()
@@ -150,7 +166,7 @@ def _run_rival(unit: Unit, splits: Mapping[int, Split], keep: Keep) -> None:
         keep(seed, {"plain": curve}, time.perf_counter() - started)
 
 
-TRAIN = {"plain": _run_plain, "meta": _run_meta, "rival": _run_rival}
+TRAIN = {"plain": _run_plain, "meta": _run_meta, "weighted": _run_weighted, "rival": _run_rival}
 
 
 def _counts(splits: Mapping[int, Split]) -> NDArray[np.int64]:

@@ -19,7 +19,7 @@ def test_every_row_of_the_tables_has_runs_behind_it():
     for table in (*TABLES, "table2"):
         for name in needed(table):
             for task in ("fraud", "loan"):
-                assert resolve(name, task, "paper").kind in ("plain", "meta", "rival")
+                assert resolve(name, task, "paper").kind in ("plain", "meta", "weighted", "rival")
     assert set(rows()) == {row for names in TABLES.values() for row in names}
     assert len(families()["grid"][1]) == len(families()["tuning"][1]) == 49
 

@@ -7,6 +7,7 @@ from paper.curves import Curve, roc_auc
 from paper.losses import make_loss
 from paper.meta import train_meta
 from paper.plain import optimizer_for, train_plain
+from paper.weighted import train_weighted
 from sklearn.metrics import roc_auc_score
 
 from metabalance.nn import MLP
@@ -117,3 +118,24 @@ def test_roc_auc_is_scikit_learns():
     rng = np.random.default_rng(0)
     scores, y = rng.integers(5, size=200), rng.integers(2, size=200)
     assert roc_auc(scores, y) == pytest.approx(roc_auc_score(y, scores), abs=1e-12)
+
+
+def test_losses_are_those_of_the_library():
+    output, target, counts = torch.randn(6, 1), torch.tensor([0, 1, 0, 0, 1, 0]), np.array([90, 10])
+    plain_loss = torch.nn.functional.binary_cross_entropy_with_logits
+    torch.testing.assert_close(LOSS(output, target), plain_loss(output[:, 0], target.float()))
+    adjusted = make_loss({"loss": "logit_adjusted"}, counts)(output, target)
+    torch.testing.assert_close(adjusted, plain_loss(output[:, 0] - np.log(9), target.float()))
+    even = make_loss({"class_weight": "effective"}, np.array([50, 50]))
+    torch.testing.assert_close(even(output, target), LOSS(output, target))
+    rare = torch.tensor([[-3.0]]), torch.tensor([1])
+    assert make_loss({"class_weight": "effective"}, counts)(*rare) > LOSS(*rare)
+
+
+def test_meta_weight_net_is_scored_after_each_pass(splits):
+    recipe = {**PLAIN, "inner_lr": 0.1, "weight_lr": 1e-3}
+    one, same = (
+        train_weighted(splits[0], 0, recipe, NETWORK, LOSS, score_with_dropout=False) for _ in range(2)
+    )
+    assert len(one.test) == len(one.valid) == 4
+    assert one == same
