@@ -73,7 +73,7 @@ def test_json_round_trip_is_bit_identical(people: pd.DataFrame) -> None:
     assert restored.to_state() == encoder.to_state()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(
         st.tuples(

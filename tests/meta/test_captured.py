@@ -154,6 +154,73 @@ def test_what_cannot_be_recorded_is_said():
         _outer(engine, algorithm, pair, pair)
 
 
+def test_what_cannot_be_recorded_is_looped_over_after_one_warning():
+    def refuse(run, device):
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    model = nn.Linear(2, 2)
+    meta = MetaGradient(model, cross_entropy, inner_lr=0.1, engine="captured")
+    meta._evaluate._captured = CapturedEngine(refuse)
+    pair = torch.randn(3, 4, 2), torch.randint(2, (3, 4))
+    meta.backward(pair, pair)
+    assert meta.engine == "captured"
+    with pytest.warns(UserWarning, match="cannot be recorded as a CUDA graph .operation not permitted"):
+        meta.backward(pair, pair)
+    assert meta.engine == "loop"
+    meta.backward(pair, pair)
+
+
+def test_the_mode_and_autocast_are_part_of_what_is_recorded():
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    algorithm = Algorithm(model, cross_entropy, 0.3, 0.0, "exact", "frozen")
+    pair = torch.randn(3, 4, 2), torch.randint(2, (3, 4))
+    engine = CapturedEngine(_again)
+    for training, low in ((True, False), (False, False), (True, True)):
+        model.train(training)
+        with torch.autocast("cpu", torch.bfloat16, enabled=low):
+            for _ in range(2):
+                found, expected = (_outer(way, algorithm, pair, pair) for way in (engine, loop))
+                torch.testing.assert_close(found.gradients, expected.gradients)
+                torch.testing.assert_close(found.query_losses, expected.query_losses)
+
+
+def test_several_shapes_are_kept_recorded_but_not_any_number():
+    recorded = []
+
+    def record(run, device):
+        recorded.append(device)
+        return _again(run, device)
+
+    algorithm = Algorithm(nn.Linear(2, 2), cross_entropy, 0.3, 0.0, "exact", "both")
+    engine = CapturedEngine(record)
+    pairs = [(torch.randn(3, rows, 2), torch.randint(2, (3, rows))) for rows in (4, 5, 6, 7)]
+    for _ in range(3):
+        for pair in pairs:
+            torch.testing.assert_close(
+                _outer(engine, algorithm, pair, pair).gradients, _outer(loop, algorithm, pair, pair).gradients
+            )
+    assert len(recorded) == 4
+    with pytest.raises(CaptureError, match="4 kinds of updates are recorded, and here is another"):
+        _outer(engine, algorithm, (torch.randn(3, 9, 2), torch.randint(2, (3, 9))), pairs[0])
+
+
+def test_a_parameter_that_is_reached_later_gets_its_gradient():
+    class Staged(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.other, self.both = nn.Linear(2, 2), nn.Linear(2, 2), False
+
+        def forward(self, x):
+            return self.one(x) + self.other(x) if self.both else self.one(x)
+
+    algorithm = Algorithm(Staged(), cross_entropy, 0.3, 0.0, "exact", "both")
+    engine = CapturedEngine(_again)
+    pair = torch.randn(3, 4, 2), torch.randint(2, (3, 4))
+    assert _outer(engine, algorithm, pair, pair).gradients.keys() == {"one.weight", "one.bias"}
+    algorithm.model.both = True  # before anything is recorded
+    assert len(_outer(engine, algorithm, pair, pair).gradients) == 4
+
+
 def test_without_cuda_the_remedy_is_named():
     pair = torch.randn(3, 4, 2), torch.randint(2, (3, 4))
     meta = MetaGradient(nn.Linear(2, 2), cross_entropy, inner_lr=0.1, engine="captured")

@@ -41,7 +41,7 @@ def test_which_models_are_vectorized(model, expected):
         (nn.Linear(29, 1), 4, 12_000),
         (MLP(29, 1, (64, 32)), 4, 7_000),
         (MLP(29, 1, (16, 24, 20, 24)), 80, 5_000),
-        (MLP(29, 1, (512, 512, 512)), 4, 1_500),
+        (MLP(29, 1, (256, 256, 256)), 4, 3_500),
     ],
 )
 def test_compiling_pays_for_many_updates_and_fewer_of_large_networks(model, meta_steps, enough):
@@ -63,7 +63,10 @@ def test_more_rows_in_an_update_make_compiling_pay_sooner():
         (MLP(4, 1), 4, 100_000, "compiled"),
         (MLP(4, 1, (300, 300)), 4, None, "loop"),
         (MLP(4, 1, (300, 300)), 4, 100_000, "compiled"),
-        (MLP(4, 1, (600, 600)), 80, 100_000, "loop"),
+        (MLP(4, 1, (600, 600)), 4, 100_000, "loop"),
+        (MLP(4, 1, (400, 400)), 200, 100_000, "loop"),
+        (nn.Sequential(nn.Linear(4, 1), nn.Linear(29_994, 1)), 4, None, "vectorized"),
+        (nn.Sequential(nn.Linear(4, 1), nn.Linear(29_995, 1)), 4, None, "loop"),
         (nn.Sequential(nn.Unflatten(-1, (1, 4)), nn.Conv1d(1, 2, 3)), 4, 100_000, "loop"),
     ],
 )

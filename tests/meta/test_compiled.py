@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch._dynamo.utils import counters
 from torch.nn.functional import cross_entropy
 
-from metabalance.meta import MetaGradient
+from metabalance.meta import MetaGradient, compiled
 from metabalance.meta.algorithm import Algorithm
 from metabalance.meta.compiled import _may_change, _outer_gradient
 from metabalance.meta.functional import aliases_of
@@ -285,6 +285,61 @@ def test_a_gradient_of_zeros_is_not_taken_for_none():
     found = _updates(model, "compiled", 3)
     assert all(gradient is not None for gradients in found for gradient in gradients)
     assert (found[2][0] == 0).all()
+
+
+class Root(nn.Linear):
+    """A finite output with an infinite derivative."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).abs().sqrt()
+
+
+def test_an_infinite_gradient_of_finite_losses_is_named():
+    model = Root(4, 3)
+    meta = MetaGradient(model, cross_entropy, inner_lr=0.0, engine="compiled")
+    support, query = _batches()
+    for _ in range(2):
+        model.zero_grad()
+        meta.backward(support, query)
+    before = copy.deepcopy(_gradients(model))
+    with torch.no_grad():
+        model.weight.zero_()
+        model.bias.zero_()
+    with pytest.raises(FloatingPointError, match=r"the gradient of weight, bias is not finite|of weight"):
+        meta.backward(support, query)
+    _assert_same([_gradients(model)], [before])
+
+
+class Smoothed(nn.Module):
+    """A loss with a setting that its name does not show."""
+
+    def __init__(self, smoothing: float) -> None:
+        super().__init__()
+        self.smoothing = smoothing
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        return cross_entropy(output, target, label_smoothing=self.smoothing)
+
+
+def test_losses_whose_settings_do_not_show_are_told_apart():
+    support, query = _batches()
+    with torch._dynamo.config.patch(recompile_limit=1), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for smoothing in (0.0, 0.25, 0.5):
+            meta = MetaGradient(nn.Linear(4, 3), Smoothed(smoothing), inner_lr=0.1, engine="compiled")
+            for _ in range(2):
+                meta.backward(support, query)
+            assert meta.engine == "compiled"
+
+
+def test_batches_that_keep_changing_their_shape_are_not_compiled_for_ever(monkeypatch):
+    monkeypatch.setattr(compiled, "MAX_SITUATIONS", 2)
+    meta = MetaGradient(nn.Linear(4, 3), cross_entropy, inner_lr=0.1, engine="compiled")
+    for meta_steps in (2, 3):
+        meta.backward(*_batches(meta_steps=meta_steps))
+    with pytest.warns(UserWarning, match="functions for 2 kinds of updates are compiled"):
+        meta.backward(*_batches(meta_steps=4))
+    assert meta.engine == "vectorized"
 
 
 def test_too_many_variants_end_vectorized_and_not_in_an_error():

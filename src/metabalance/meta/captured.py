@@ -20,6 +20,9 @@ from metabalance.meta.update import Update
 WARM_UP = 3
 """Meta steps before the recorded one, in which libraries choose kernels and take their workspaces."""
 
+MAX_SITUATIONS = 4
+"""Recorded meta steps that are kept, each with memory of its own, for as many kinds of updates."""
+
 Run = Callable[[], None]
 
 
@@ -47,7 +50,7 @@ class CapturedEngine:
     """Evaluates outer gradients as `loop` does, by replays of one recorded meta step.
 
     The first update of each situation (shapes, modes, hooks, parameters and where they lie) is left to
-    `loop`, which raises the model's own errors in plain words and tells which parameters a loss reaches.
+    `loop`, which raises the model's own errors in plain words.
 
     Parameters
     ----------
@@ -57,13 +60,11 @@ class CapturedEngine:
 
     def __init__(self, record: Callable[[Run, torch.device], Run] = record_on_cuda) -> None:
         self._record = record
-        self._situation: Hashable = None
-        self._reached: frozenset[str] = frozenset()
-        self._step: _Step | None = None
+        self._steps: dict[Hashable, _Step | None] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is recorded, which cannot be pickled."""
-        return {"_record": self._record, "_situation": None, "_reached": frozenset(), "_step": None}
+        return {"_record": self._record, "_steps": {}}
 
     def __call__(self, algorithm: Algorithm, update: Update) -> OuterGradient:
         """Return the outer gradient; raises CaptureError where the meta step cannot be recorded."""
@@ -75,18 +76,22 @@ class CapturedEngine:
         if any(isinstance(module, Recomputed) for module in algorithm.model.modules()):
             raise CaptureError("Recomputed blocks read the state of the random generators")
         situation = update.situation(algorithm.model), _addresses(algorithm)
-        if situation != self._situation:
+        if situation not in self._steps:
+            if len(self._steps) == MAX_SITUATIONS:
+                raise CaptureError(f"{MAX_SITUATIONS} kinds of updates are recorded, and here is another one")
             outer = loop(algorithm, update)
-            self._situation, self._reached, self._step = situation, frozenset(outer.gradients), None
+            self._steps[situation] = None
             return outer
-        if self._step is None:
+        step = self._steps[situation]
+        if step is None:
             try:
-                self._step = _Step(algorithm, update, self._reached, self._record)
+                step = _Step(algorithm, update, self._record)
             except torch.OutOfMemoryError:
                 raise
             except RuntimeError as error:
                 raise CaptureError(first_line(error)) from error
-        outer = self._step.replayed(update)
+            self._steps[situation] = step
+        outer = step.replayed(update)
         return outer.mean() if algorithm.reduction == "mean" else outer
 
 
@@ -113,7 +118,6 @@ class _Step:
         self,
         algorithm: Algorithm,
         update: Update,
-        reached: frozenset[str],
         record: Callable[[Run, torch.device], Run],
     ) -> None:
         self._algorithm = algorithm
@@ -123,7 +127,7 @@ class _Step:
             update.params, copied(update.buffers), _cloned(first.support), _cloned(first.query)
         )
         self._leaves = self._place.leaves
-        self._total = {name: torch.zeros_like(p) for name, p in update.params.items() if name in reached}
+        self._total = {name: torch.zeros_like(p) for name, p in update.params.items()}
         self._replay = record(self._run, update.device)
 
     def _run(self) -> None:
@@ -131,6 +135,7 @@ class _Step:
         algorithm = self._algorithm
         step = meta_gradient(self._passes, algorithm.terms, algorithm.inner_lr, algorithm.beta, self._place)
         accumulate(self._total, step.terms)
+        self._reached = {name for _, tensors in step.terms for name in tensors}
         self._losses = torch.stack([step.support_losses, step.query_losses])
         for name, moved in step.buffers.items():
             self._place.buffers[name].copy_(moved)
@@ -149,4 +154,5 @@ class _Step:
             self._replay()
             losses.append(self._losses.clone())  # the next replay writes to the same memory
         support_losses, query_losses = torch.stack(losses).unbind(1)
-        return OuterGradient(copied(self._total), support_losses, query_losses, copied(self._place.buffers))
+        gradients = {name: total.clone() for name, total in self._total.items() if name in self._reached}
+        return OuterGradient(gradients, support_losses, query_losses, copied(self._place.buffers))

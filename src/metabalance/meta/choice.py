@@ -15,8 +15,11 @@ DENSE_LAYERS = (nn.Linear, nn.Bilinear, nn.Embedding, nn.LayerNorm, nn.GroupNorm
 LARGEST_VECTORIZED = 30_000
 """Parameters above which moving each meta step's own through memory costs more than the loop's overhead."""
 
-LARGEST_COMPILED = 20_000_000
-"""Meta steps times parameters above which the compiled engine does so too."""
+LARGEST_COMPILED = 200_000
+"""Parameters above which the compiled engine is hardly faster than the loop, or not at all."""
+
+MOST_COMPILED = 20_000_000
+"""Meta steps times parameters above which it moves too much through memory."""
 
 
 def check_vectorizable(model: nn.Module) -> None:
@@ -76,7 +79,7 @@ def pays_to_compile(model: nn.Module, meta_steps: int, rows: int, updates: int) 
     machine of two cores; they are constants, rather than measured on the spot, so that the same seed gives
     the same result.
     """
-    if meta_steps * _size(model) > LARGEST_COMPILED:
+    if _size(model) > LARGEST_COMPILED or meta_steps * _size(model) > MOST_COMPILED:
         return False
     layers = sum(1 for _ in _owners(model))
     saved = 0.5e-3 + 0.55e-3 * layers + 1.2e-10 * rows * _size(model)

@@ -9,11 +9,12 @@ LayerNorm makes Hessian products wrong (torch 2.13; functorch issue 534).
 import re
 from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
+from itertools import chain
 from types import FunctionType
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vjp, vmap
 
 from metabalance.meta.algorithm import Algorithm, Derivative, OuterGradient, Terms, meta_gradient
@@ -22,6 +23,9 @@ from metabalance.meta.functional import LossOf, Pair, Tensors, aliases_of, weigh
 from metabalance.meta.second_order import plain_attention
 from metabalance.meta.under_vmap import UnderVmap
 from metabalance.meta.update import Update
+
+MAX_SITUATIONS = 8
+"""Kinds of updates, such as shapes of batches, for which one engine compiles."""
 
 MAX_FUNCTIONS = 64
 """Compiled functions that a process keeps, for as many structures and shapes."""
@@ -55,6 +59,11 @@ class CompiledEngine:
         """Return the outer gradient; raises CompilationError where torch.compile does not work."""
         situation = algorithm.terms, algorithm.reduction, update.situation(algorithm.model)
         if situation not in self._reached:
+            if len(self._reached) == MAX_SITUATIONS:
+                raise CompilationError(
+                    f"functions for {MAX_SITUATIONS} kinds of updates are compiled, and here is another one: "
+                    "shapes or hooks keep changing"
+                )
             outer = vectorized(algorithm, update)
             found = outer.gradients
             pattern = tuple(name in found and bool(found[name].any()) for name in update.params)
@@ -82,9 +91,7 @@ class CompiledEngine:
     def _run(self, situation: Hashable, algorithm: Algorithm, update: Update) -> tuple[Any, ...]:
         on_cuda = update.device.type == "cuda"
         if situation not in self._functions:
-            # Without addresses, names are the same in every fit.
-            names = re.sub(r" at 0x\w+", "", f"{algorithm.model} {algorithm.loss_fn}")
-            function = _compiled_function((names, situation), on_cuda)
+            function = _compiled_function((_description(algorithm), situation), on_cuda)
             self._functions[situation] = function, *_steps(algorithm, update)
         function, inner_lr, beta = self._functions[situation]
         if on_cuda:
@@ -98,6 +105,19 @@ class CompiledEngine:
             gradients = {name: gradient.clone() for name, gradient in gradients.items()}
             others = [other.clone() for other in others]
         return gradients, *others
+
+
+def _description(algorithm: Algorithm) -> Hashable:
+    """What model and loss are called, the same in every fit, and settings that their names do not show."""
+    loss_fn = algorithm.loss_fn
+    modules = chain(algorithm.model.modules(), loss_fn.modules() if isinstance(loss_fn, nn.Module) else ())
+    settings = tuple(
+        (name, value)
+        for module in modules
+        for name, value in vars(module).items()
+        if isinstance(value, int | float | str)
+    )
+    return re.sub(r" at 0x\w+", "", f"{algorithm.model} {loss_fn}"), settings
 
 
 def _steps(algorithm: Algorithm, update: Update) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,8 @@
 
 import warnings
 
+import torch
+
 from metabalance.meta.algorithm import Algorithm, OuterGradient
 from metabalance.meta.captured import CapturedEngine, CaptureError
 from metabalance.meta.choice import choose_engine
@@ -68,6 +70,8 @@ class Dispatcher:
                 )
                 return outer
             return vectorized(algorithm, update)
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:
             if not self._is_free:
                 error.add_note(

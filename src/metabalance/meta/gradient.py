@@ -68,16 +68,20 @@ class MetaGradient:
         "loop" keeps the graph of one meta step at a time. "vectorized" runs all S at once under
         :func:`torch.func.vmap`: many times faster for small dense nets, slower for convolutions. "compiled"
         is "vectorized" as one function of :func:`torch.compile`: again several times faster, after some
-        seconds of compiling, once for each structure of network and batches in a process; where that does not
-        work, it warns once and uses "vectorized". "auto" takes
-        "loop" unless every parameter is owned by
-        Linear, Bilinear, Embedding, LayerNorm, GroupNorm, RMSNorm or PReLU and the model has no buffers; for
-        such a model it takes "compiled" if ``updates`` is given and compiling pays for that many
+        seconds of compiling, once for each structure of network and batches in a process; where the compiler
+        does not work, or batches keep changing their shape, it warns once and uses "vectorized". Both raise
+        ValueError for layers that ``vmap`` gets wrong, such as BatchNorm in training mode.
+
+        "auto" takes "loop" unless every parameter is owned by Linear, Bilinear, Embedding, LayerNorm,
+        GroupNorm, RMSNorm or PReLU and the model has no buffers; for such a model it takes "compiled" if
+        ``updates`` is given and compiling pays for that many
         (:func:`metabalance.meta.choice.pays_to_compile`), else "vectorized" up to 30,000 parameters, "loop"
         above. If the model's own forward cannot be vectorized, it warns once and loops from then on.
+
         "captured" is "loop" on CUDA with one meta step recorded as a CUDA graph and replayed, for networks
         whose kernels are short; shapes must stay the same, the model must not wait for the GPU, and what its
-        forward reads from Python attributes, and a loss from its closure, is as it was when recorded.
+        forward reads from Python attributes, and a loss from its closure, is as it was when recorded. It has
+        been tested without a GPU only.
     updates : int, optional
         How many times `backward` will be called, as far as that is known; only "auto" asks for it.
     buffers : {"both", "support", "query", "frozen"}, default="both"
@@ -145,6 +149,11 @@ class MetaGradient:
             reduction=reduction,
         )
         self._evaluate = Dispatcher(engine, updates)
+
+    @property
+    def engine(self) -> str:
+        """The engine in use; "auto" until the first update has decided."""
+        return self._evaluate.engine
 
     def backward(self, support: tuple[Batch, Batch], query: tuple[Batch, Batch]) -> MetaLosses:
         """Accumulate the outer gradient into ``.grad``, as ``loss.backward()`` would; parameters do not move.

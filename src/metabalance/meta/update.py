@@ -48,7 +48,7 @@ class Update(NamedTuple):
         kind = self.device.type
         return (
             tuple(
-                (module.training, *module._forward_pre_hooks, *module._forward_hooks)
+                (module.training, *module._forward_pre_hooks.values(), *module._forward_hooks.values())
                 for module in model.modules()
             ),
             tuple((name, p.dtype) for name, p in self.params.items()),
