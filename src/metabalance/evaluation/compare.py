@@ -1,8 +1,6 @@
 """Cross-validated comparison of methods on the same folds."""
 
-import re
 import time
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,15 +14,16 @@ from rich.progress import track
 from sklearn.base import clone
 from sklearn.utils import _safe_indexing, check_consistent_length
 
+from metabalance.estimators.attempts import Attempt, attempt, one_of_each_kind
 from metabalance.estimators.base import PATIENCE, ImbalancedClassifier
 from metabalance.estimators.labels import encode_labels
 from metabalance.estimators.parameters import check_positive_int, check_seed, is_whole_number
+from metabalance.estimators.splits import Codes, Split, make_splits
 from metabalance.evaluation.comparison import Comparison, FoldResult
 from metabalance.evaluation.environment import describe_environment
 from metabalance.evaluation.methods import DEFAULT_METHODS, Method, resolve_method, with_ablations
 from metabalance.evaluation.metrics import recall_per_class, score_predictions
-from metabalance.evaluation.splits import Codes, Split, make_splits
-from metabalance.training import MIN_ROWS_PER_EPOCH, one_thread
+from metabalance.training import MIN_ROWS_PER_EPOCH
 
 
 @dataclass(frozen=True)
@@ -38,14 +37,8 @@ class _Task:
     test: NDArray[np.intp]
 
 
-@dataclass(frozen=True)
-class _Outcome:
-    """What came of a task: a result, or the reason why the method cannot run on these data."""
-
-    method: str
-    result: FoldResult | None
-    failure: str | None
-    warnings: tuple[str, ...]
+# What came of a task, with the name of its method.
+_Outcome = tuple[str, Attempt[FoldResult]]
 
 
 def compare(
@@ -147,10 +140,10 @@ def compare(
     if verbose:
         outcomes = track(outcomes, "comparing", total=len(tasks), console=Console(stderr=True))
     finished: list[_Outcome] = list(outcomes)
-    skipped = {outcome.method: outcome.failure for outcome in finished if outcome.failure is not None}
+    skipped = {name: tried.failure for name, tried in finished if tried.failure is not None}
     order = {method.info.name: position for position, method in enumerate(chosen)}
     results = sorted(
-        (o.result for o in finished if o.result is not None and o.method not in skipped),
+        (tried.value for name, tried in finished if tried.value is not None and name not in skipped),
         key=lambda result: (result.split, result.seed, order[result.method]),
     )
     if not results:
@@ -206,16 +199,10 @@ def _check_networks(methods: Sequence[Method], shared: Mapping[str, Any]) -> Non
 def _run(
     task: _Task, X: Any, codes: Codes, classes: NDArray[Any], shared: Mapping[str, Any], random_state: int
 ) -> _Outcome:
-    """Fit and score one method on one split; warnings are collected, since workers would print them raw."""
-    with one_thread(), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        result, failure = None, None
-        try:
-            result = _fit_and_score(task, X, codes, classes, shared, random_state)
-        except (ValueError, TypeError, FloatingPointError) as error:
-            failure = " ".join(str(error).split()) or type(error).__name__
-    texts = tuple(dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught))
-    return _Outcome(task.method.info.name, result, failure, texts)
+    """Fit and score one method on one split."""
+    return task.method.info.name, attempt(
+        lambda: _fit_and_score(task, X, codes, classes, shared, random_state)
+    )
 
 
 def _fit_and_score(
@@ -249,15 +236,11 @@ def _fit_and_score(
 
 
 def _collected_warnings(outcomes: Sequence[_Outcome]) -> list[str]:
-    """One line for each kind of warning of a method: texts that differ in their numbers only are one kind."""
-    kinds: dict[tuple[str, str], list[str]] = {}
-    for outcome in outcomes:
-        for text in outcome.warnings:
-            kinds.setdefault((outcome.method, re.sub(r"\d+", "#", text)), []).append(text)
-    return [
-        f"{method}: {texts[0]}" + (f" (and {len(texts) - 1} more like it)" if len(texts) > 1 else "")
-        for (method, _), texts in sorted(kinds.items())
-    ]
+    """One line for each kind of warning of each method."""
+    by_method: dict[str, list[str]] = {}
+    for name, tried in outcomes:
+        by_method.setdefault(name, []).extend(tried.warnings)
+    return [f"{name}: {line}" for name in sorted(by_method) for line in one_of_each_kind(by_method[name])]
 
 
 def _columns_for_all(classifier: Any, X: Any, classes: NDArray[Any]) -> NDArray[np.float64]:
