@@ -13,6 +13,7 @@ def fail(error: Exception):
 def warn_twice() -> int:
     warnings.warn("few\n  rows", UserWarning, stacklevel=1)
     warnings.warn("few rows", UserWarning, stacklevel=1)
+    warnings.warn("an unclosed file", ResourceWarning, stacklevel=1)
     return 3
 
 

@@ -39,7 +39,7 @@ class Unpicklable(BaseEstimator):
 
 
 class CtrlC(Callback):
-    def on_epoch_end(self, net, **kwargs):
+    def on_batch_begin(self, net, **kwargs):
         raise KeyboardInterrupt
 
 

@@ -9,7 +9,10 @@ from metabalance import MetaBalanceClassifier, MSMetaBalanceClassifier
 @parametrize_with_checks(
     [
         MSMetaBalanceClassifier(
-            MetaBalanceClassifier(max_epochs=10),
+            # Few large updates: every check fits it several times, and fits it three times itself.
+            MetaBalanceClassifier(
+                max_epochs=4, lr=0.05, support_batch_size=128, query_batch_size=128, early_stopping=False
+            ),
             support_samplers=("natural",),
             query_samplers=("under",),
             cv=2,

@@ -28,6 +28,8 @@ def attempt(work: Callable[[], Value]) -> Attempt[Value]:
     value, failure = None, None
     with one_thread(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        for kind in (DeprecationWarning, PendingDeprecationWarning, ResourceWarning):
+            warnings.simplefilter("ignore", kind)  # as by Python's default: not for users
         try:
             value = work()
         except (ValueError, TypeError, FloatingPointError) as error:

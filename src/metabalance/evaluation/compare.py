@@ -23,6 +23,8 @@ from metabalance.evaluation.comparison import Comparison, FoldResult
 from metabalance.evaluation.environment import describe_environment
 from metabalance.evaluation.methods import DEFAULT_METHODS, Method, resolve_method, with_ablations
 from metabalance.evaluation.metrics import recall_per_class, score_predictions
+from metabalance.search import MSMetaBalanceClassifier
+from metabalance.search.candidates import describe
 from metabalance.training import MIN_ROWS_PER_EPOCH
 
 
@@ -37,8 +39,16 @@ class _Task:
     test: NDArray[np.intp]
 
 
+@dataclass(frozen=True)
+class _Fitted:
+    """What a fit came to: its result, and the candidate that it chose where it is a search."""
+
+    result: FoldResult
+    chosen: str | None
+
+
 # What came of a task, with the name of its method.
-_Outcome = tuple[str, Attempt[FoldResult]]
+_Outcome = tuple[str, Attempt[_Fitted]]
 
 
 def compare(
@@ -142,11 +152,11 @@ def compare(
     finished: list[_Outcome] = list(outcomes)
     skipped = {name: tried.failure for name, tried in finished if tried.failure is not None}
     order = {method.info.name: position for position, method in enumerate(chosen)}
-    results = sorted(
+    fitted = sorted(
         (tried.value for name, tried in finished if tried.value is not None and name not in skipped),
-        key=lambda result: (result.split, result.seed, order[result.method]),
+        key=lambda each: (each.result.split, each.result.seed, order[each.result.method]),
     )
-    if not results:
+    if not fitted:
         name, reason = next(iter(skipped.items()))
         raise ValueError(f"no method can run on these data; {name}: {reason}")
     return Comparison(
@@ -156,10 +166,11 @@ def compare(
         classes=tuple(labels),
         class_counts=dict(zip(labels, np.bincount(codes).tolist(), strict=True)),
         methods=tuple(method.info for method in chosen if method.info.name not in skipped),
-        results=tuple(results),
+        results=tuple(each.result for each in fitted),
         skipped={name: skipped[name] for name in order if name in skipped},
         settings={
             **_settings(cv, len(splits), n_seeds, random_state, scoring, max_epochs, network),
+            **_choices(fitted),
             "prior": _describe_parts(splits, codes),
             "warnings": _collected_warnings(finished),
         },
@@ -207,20 +218,21 @@ def _run(
 
 def _fit_and_score(
     task: _Task, X: Any, codes: Codes, classes: NDArray[Any], shared: Mapping[str, Any], random_state: int
-) -> FoldResult:
+) -> _Fitted:
     # Seeds differ between splits and repetitions, not between methods, which thus start alike.
     entropy = np.random.SeedSequence([random_state, task.split, task.seed])
     classifier = clone(task.method.build(shared, int(entropy.generate_state(1)[0] % 2**31)))
     started = time.perf_counter()
     classifier.fit(_safe_indexing(X, task.train), classes[codes[task.train]])
     fitted = time.perf_counter()
-    network = classifier if isinstance(classifier, ImbalancedClassifier) else None
+    search = classifier if isinstance(classifier, MSMetaBalanceClassifier) else None
+    network = classifier if isinstance(classifier, ImbalancedClassifier) else search
     if network is not None and network.interrupted_:
         raise KeyboardInterrupt
     proba = _columns_for_all(classifier, _safe_indexing(X, task.test), classes)
     predicted = time.perf_counter()
     y_test = codes[task.test]
-    return FoldResult(
+    result = FoldResult(
         method=task.method.info.name,
         split=task.split,
         seed=task.seed,
@@ -233,6 +245,7 @@ def _fit_and_score(
         proba=proba.astype(np.float32),
         history=() if network is None else tuple(network.history_),
     )
+    return _Fitted(result, None if search is None else describe(search.best_params_))
 
 
 def _collected_warnings(outcomes: Sequence[_Outcome]) -> list[str]:
@@ -241,6 +254,18 @@ def _collected_warnings(outcomes: Sequence[_Outcome]) -> list[str]:
     for name, tried in outcomes:
         by_method.setdefault(name, []).extend(tried.warnings)
     return [f"{name}: {line}" for name in sorted(by_method) for line in one_of_each_kind(by_method[name])]
+
+
+def _choices(fitted: Sequence[_Fitted]) -> dict[str, str]:
+    """Under a heading for each search, what it chose in each training part and how often."""
+    chosen: dict[str, Counter[str]] = {}
+    for each in fitted:
+        if each.chosen is not None:
+            chosen.setdefault(each.result.method, Counter())[each.chosen] += 1
+    return {
+        f"chosen by {name}": "; ".join(f"{pair} ({times}×)" for pair, times in counts.most_common())
+        for name, counts in chosen.items()
+    }
 
 
 def _columns_for_all(classifier: Any, X: Any, classes: NDArray[Any]) -> NDArray[np.float64]:
