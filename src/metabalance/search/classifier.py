@@ -240,6 +240,15 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         self._refitted().save(path)
         self.to_json(Path(path) / RESULTS_FILE)
 
+    def to_html(
+        self, path: str | os.PathLike[str], *, dataset: str = "data", command: str | None = None
+    ) -> Path:
+        """Write the report, one self-contained HTML file; see `metabalance.report.render_search_html`."""
+        from metabalance.report import write_search_report  # the report is made from this class
+
+        check_is_fitted(self)
+        return write_search_report(self, path, dataset=dataset, command=command)
+
     def to_json(self, path: str | os.PathLike[str]) -> Path:
         """Write all results as JSON; NaN is null."""
         check_is_fitted(self)
