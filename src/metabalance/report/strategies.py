@@ -63,7 +63,7 @@ def strategies_figure(search: MSMetaBalanceClassifier) -> Figure:
 def _draw_cell(axes: Axes, corner: tuple[int, int], pair: Mapping[str, Any], level: float | None) -> None:
     face, hatch = (_EARLY, "////") if level is None else (_BLUES(level), None)
     axes.add_patch(Rectangle(corner, 1, 1, facecolor=face, edgecolor="white", hatch=hatch, linewidth=1.5))
-    color = "white" if level is not None and level > 0.5 else "#202124"
+    color = "white" if level is not None and level > 0.7 else "#202124"
     middle = (corner[0] + 0.5, corner[1] + 0.5)
     axes.text(*middle, _words(pair), ha="center", va="center", fontsize=7.5, color=color)
 

@@ -110,9 +110,10 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
     >>> from metabalance import MetaBalanceClassifier, MSMetaBalanceClassifier
     >>> X, y = make_classification(600, weights=[0.9], random_state=0)
     >>> search = MSMetaBalanceClassifier(
-    ...     MetaBalanceClassifier(max_epochs=3),
+    ...     MetaBalanceClassifier(max_epochs=2),
     ...     support_samplers=["natural"],
     ...     query_samplers=["under", "over"],
+    ...     cv=2,
     ...     random_state=0,
     ... ).fit(X, y)
     >>> sorted(search.best_params_), len(search.standings_)
