@@ -25,7 +25,8 @@ def test_the_plan_is_a_successive_halving(candidates: int, max_epochs: int, fact
     if len(rounds) > 1:
         assert rounds[0].epochs >= LEAST_EPOCHS
     # One round more would have too few candidates or too few epochs.
-    assert candidates < factor ** len(rounds) or max_epochs < LEAST_EPOCHS * factor ** len(rounds)
+    next_power = factor ** len(rounds)
+    assert candidates < next_power or ceil(Fraction(max_epochs, next_power)) < LEAST_EPOCHS
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-LEAST_EPOCHS = 5
+LEAST_EPOCHS = 2
 
 
 class Round(NamedTuple):
@@ -21,7 +21,8 @@ def plan_rounds(candidates: int, max_epochs: int, factor: int | None) -> list[Ro
 
     The last round has all the epochs. There are as many rounds as it takes to come down to fewer than
     ``factor`` candidates, or fewer where the first would have less than `LEAST_EPOCHS` epochs, which say too
-    little: several candidates then train to the end.
+    little: more candidates then train to the end. Few epochs are enough to tell the weak; early stopping ends
+    most fits long before ``max_epochs``, so that late rounds save little.
 
     Parameters
     ----------
@@ -39,15 +40,16 @@ def plan_rounds(candidates: int, max_epochs: int, factor: int | None) -> list[Ro
     --------
     >>> for number, epochs in plan_rounds(49, 50, 3):
     ...     print(number, "candidates,", epochs, "epochs")
-    49 candidates, 6 epochs
-    17 candidates, 17 epochs
-    6 candidates, 50 epochs
+    49 candidates, 2 epochs
+    17 candidates, 6 epochs
+    6 candidates, 17 epochs
+    2 candidates, 50 epochs
     """
     rounds = [Round(candidates, max_epochs)]
     if factor is None:
         return rounds
     power = factor
-    while candidates >= power and max_epochs >= LEAST_EPOCHS * power:
+    while candidates >= power and math.ceil(max_epochs / power) >= LEAST_EPOCHS:
         rounds.append(Round(math.ceil(candidates / power), max_epochs))
         power *= factor
     last = len(rounds) - 1
