@@ -4,12 +4,14 @@ from metabalance.estimators import MetaBalanceClassifier, MetaWeightNetClassifie
 from metabalance.evaluation import Comparison, compare, correct_prior
 from metabalance.meta import MetaGradient, adapt
 from metabalance.sampling import BatchStream, MetaBatchStream
+from metabalance.search import MSMetaBalanceClassifier
 
 __version__ = "0.1.0"
 
 __all__ = [
     "BatchStream",
     "Comparison",
+    "MSMetaBalanceClassifier",
     "MetaBalanceClassifier",
     "MetaBatchStream",
     "MetaGradient",

@@ -13,8 +13,10 @@ import pytest
 from sklearn.datasets import load_digits
 
 import metabalance as mb
+from metabalance.datasets import load_builtin
 from metabalance.evaluation import Comparison
 from metabalance.sampling import STRATEGIES
+from metabalance.search.candidates import describe
 
 Run = Callable[..., Any]
 EXECUTABLE = Path(sysconfig.get_path("scripts"), "metabalance")
@@ -193,6 +195,45 @@ def test_fit_trains_what_was_asked_for(
     assert saved["parameters"].items() >= parameters.items()
 
 
+def test_search_prints_the_best_and_writes_report_and_model(run: Run, tmp_path: Path) -> None:
+    result = run(
+        *("search", "breast-cancer-rare", "--support", "natural", "--query", "under", "--query", "over"),
+        *("--inner-lr", 0.1, "--inner-lr", 1, "--scoring", "f1", "--random-state", 3, *QUICK),
+        *("--report", tmp_path / "new" / "report", "--out", tmp_path / "model"),
+    )
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "the best 4 of 4 candidates" in result.stdout
+    search = mb.MSMetaBalanceClassifier(
+        mb.MetaBalanceClassifier(max_epochs=1),
+        support_samplers=["natural"],
+        query_samplers=["under", "over"],
+        param_grid={"inner_lr": [0.1, 1.0]},
+        scoring="f1",
+        cv=2,
+        random_state=3,
+    ).fit(*load_builtin("breast-cancer-rare").training_part())
+    assert f"Chosen: {describe(search.best_params_)}. Its score is the highest" in result.stdout
+    written = json.loads((tmp_path / "new" / "report" / "results.json").read_text())
+    assert written["best_params"] == search.best_params_
+    assert written["best_score"] == pytest.approx(search.best_score_)
+    page = (tmp_path / "new" / "report" / "report.html").read_text(encoding="utf-8")
+    assert describe(search.best_params_) in page
+    X = load_builtin("breast-cancer-rare").X
+    loaded = mb.MetaBalanceClassifier.load(tmp_path / "model")
+    np.testing.assert_allclose(loaded.predict_proba(X), search.predict_proba(X), rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("default")  # printed, as they are for users
+def test_search_leaves_out_what_cannot_work(run: Run, files: Path) -> None:
+    options = ("--target", "Klasse ä", "--drop", "id", "--support", "natural", "--query", "smote")
+    result = run("search", files / "people.csv", *options, "--query", "over", "--no-halving", *QUICK)
+    assert result.exit_code == 0
+    assert result.stderr.startswith("warning: smote is left out of the search: smote makes rows between")
+    assert result.stderr.count("\n") == 1
+    assert "Chosen: natural/over." in result.stdout
+    assert "written" not in result.stdout
+
+
 def test_strategies_lists_them_all(run: Run) -> None:
     result = run("strategies")
     assert result.exit_code == 0
@@ -202,7 +243,7 @@ def test_strategies_lists_them_all(run: Run) -> None:
 def test_version_and_help(run: Run) -> None:
     assert run("--version").stdout == f"metabalance {mb.__version__}\n"
     assert "compare breast-cancer-rare" in run("--help").stdout
-    for command in ("compare", "fit", "predict"):
+    for command in ("compare", "fit", "search", "predict"):
         result = run(command, "--help")
         assert result.exit_code == 0
         assert f"metabalance {command} " in result.stdout

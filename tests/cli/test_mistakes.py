@@ -63,6 +63,23 @@ def test_compare(run: Run, files: Path, data: str, options: tuple[str, ...], fra
 
 
 @pytest.mark.parametrize(
+    ("options", "fragment"),
+    [
+        (("--query", "smot"), "did you mean 'smote'"),
+        (("--query", "over", "--query", "over"), "query_samplers lists over more than once"),
+        (("--scoring", "nope"), "'nope' is no scikit-learn scorer"),
+        (("--cv", "50"), "at most the 20 rows of the rarest class 'fraud'"),
+        (("--report", "people.csv"), "--report people.csv: "),
+        (("--out", "people.csv"), "--out people.csv: "),
+    ],
+    ids=str,
+)
+def test_search(run: Run, files: Path, monkeypatch, options: tuple[str, ...], fragment: str) -> None:
+    monkeypatch.chdir(files)
+    assert_one_error(run("search", "people.csv", *TARGET, *SMALL, *options), fragment)
+
+
+@pytest.mark.parametrize(
     ("data", "options", "fragment"),
     [
         ("digits-sever", (), "neither a file nor a built-in data set; did you mean 'digits-severe'?"),

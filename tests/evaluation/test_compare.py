@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -138,6 +138,25 @@ def test_errors_that_are_not_the_datas_are_raised(data) -> None:
         mb.compare(X, y, methods=[("bug", Constant(error=ZeroDivisionError()))], **QUICK)
     with pytest.raises(ValueError, match="no method can run on these data; bad: nothing fits"):
         mb.compare(X, y, methods=[("bad", Constant(error=ValueError("nothing fits")))], **QUICK)
+
+
+def test_a_search_chooses_inside_each_training_part(data) -> None:
+    X, y = data
+    net = mb.MetaBalanceClassifier(max_epochs=1, support_batch_size=512, query_batch_size=512)
+    search = mb.MSMetaBalanceClassifier(
+        net, support_samplers=["natural"], query_samplers=["under", "over"], cv=2
+    )
+    comparison = mb.compare(X, y, methods=[("searched", search)], **QUICK)
+    folds = StratifiedKFold(2, shuffle=True, random_state=0)
+    for fold, (train, test) in zip(comparison.results, folds.split(X, y), strict=True):
+        seed = int(np.random.SeedSequence([0, fold.split, 0]).generate_state(1)[0] % 2**31)
+        alone = clone(search).set_params(random_state=seed).fit(X[train], y[train])
+        np.testing.assert_array_equal(fold.proba, alone.predict_proba(X[test]).astype(np.float32))
+        assert fold.rows_drawn == alone.rows_drawn_ == 5 * 4096
+        pair = "/".join((alone.best_params_["support_sampler"], alone.best_params_["query_sampler"]))
+        assert pair in comparison.settings["chosen by searched"]
+    (method,) = comparison.methods
+    assert method.family == "metabalance"
 
 
 def test_warnings_are_collected_not_printed(data) -> None:

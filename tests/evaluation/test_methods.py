@@ -1,7 +1,12 @@
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from metabalance import MetaBalanceClassifier, MetaWeightNetClassifier, NeuralClassifier
+from metabalance import (
+    MetaBalanceClassifier,
+    MetaWeightNetClassifier,
+    MSMetaBalanceClassifier,
+    NeuralClassifier,
+)
 from metabalance.evaluation.methods import (
     DEFAULT_METHODS,
     FIXED_METHODS,
@@ -22,7 +27,9 @@ def test_every_name_builds_a_classifier_and_describes_itself(name: str) -> None:
     assert method.info.name == name
     assert method.info.description
     classifier = method.build({"max_epochs": 3}, 7)
-    if method.info.family != "rival":
+    if name == "ms-metabalance":
+        assert (classifier.estimator.max_epochs, classifier.random_state) == (3, 7)
+    elif method.info.family != "rival":
         assert (classifier.max_epochs, classifier.random_state) == (3, 7)
 
 
@@ -55,6 +62,14 @@ def test_the_ablation_differs_in_the_inner_step_only() -> None:
     assert whole.pop("inner_lr") > 0
     assert ablated.pop("inner_lr") == 0
     assert whole == ablated
+
+
+def test_the_search_has_the_shared_options_and_the_ablation() -> None:
+    search = build("ms-metabalance", scoring="f1", hidden_sizes=(5,))
+    assert isinstance(search, MSMetaBalanceClassifier)
+    assert (search.scoring, search.n_jobs, search.estimator.hidden_sizes) == ("f1", 1, (5,))
+    names = [method.info.name for method in with_ablations((resolve_method("ms-metabalance"),))]
+    assert names == ["ms-metabalance", "no-adaptation"]
 
 
 def test_an_ablation_is_added_once() -> None:

@@ -7,7 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from metabalance import MetaBalanceClassifier, NeuralClassifier, __version__, compare
+from metabalance import (
+    MetaBalanceClassifier,
+    MSMetaBalanceClassifier,
+    NeuralClassifier,
+    __version__,
+    compare,
+)
 from metabalance.cli.data import load_data
 from metabalance.cli.errors import one_line_errors
 from metabalance.cli.outputs import check_folder, check_table_path, write_table
@@ -17,12 +23,15 @@ from metabalance.cli.tables import (
     leaderboard,
     left_out,
     prediction_summary,
+    search_summary,
+    search_table,
     shows_progress,
     strategy_table,
     training_summary,
 )
 from metabalance.datasets import BUILTIN
 from metabalance.evaluation import DEFAULT_METHODS, method_names
+from metabalance.search import PAPER_STRATEGIES
 
 app = typer.Typer(
     name="metabalance",
@@ -73,6 +82,12 @@ ScoringOption = Annotated[
         metavar="NAME", help="scikit-learn scorer that early stopping follows.", show_default="ROC-AUC"
     ),
 ]
+JobsOption = Annotated[
+    int,
+    typer.Option(
+        "--jobs", metavar="N", min=-1, callback=_not_zero, help="Fits at a time; -1 uses all cores."
+    ),
+]
 SeedOption = Annotated[
     int,
     typer.Option("--random-state", metavar="N", min=0, help="Seed of folds, networks and batches."),
@@ -120,9 +135,7 @@ def compare_command(
     drop: DropOption = None,
     scoring: ScoringOption = None,
     epochs: EpochsOption = 50,
-    jobs: Annotated[
-        int, typer.Option(metavar="N", min=-1, callback=_not_zero, help="Fits at a time; -1 uses all cores.")
-    ] = -1,
+    jobs: JobsOption = -1,
     random_state: SeedOption = 0,
 ) -> None:
     """Train several methods on the same folds of DATA and print a leaderboard."""
@@ -209,6 +222,89 @@ def fit_command(
     network.save(out)
     typer.echo(summary)
     typer.echo(f"written: {out}")
+
+
+@app.command(
+    "search",
+    epilog="Examples:\n\n"
+    "`metabalance search fraud.csv --target Class --report out/ --out model/`\n\n"
+    "`metabalance search fraud.csv --target Class --query under --query smote --inner-lr 0.1 --inner-lr 1`",
+)
+@one_line_errors
+def search_command(
+    data: DataArgument,
+    target: TargetOption = None,
+    drop: DropOption = None,
+    support: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STRATEGY",
+            help="A strategy to try for support batches; may be repeated.",
+            show_default="the paper's seven",
+        ),
+    ] = None,
+    query: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STRATEGY",
+            help="A strategy to try for query batches; may be repeated.",
+            show_default="the paper's seven",
+        ),
+    ] = None,
+    inner_lr: Annotated[
+        list[float] | None,
+        typer.Option(
+            metavar="γ", min=0, help="An inner step size to try; may be repeated.", show_default="0.1"
+        ),
+    ] = None,
+    cv: Annotated[int, typer.Option(metavar="N", min=2, help="Stratified folds.")] = 3,
+    halving: Annotated[
+        bool,
+        typer.Option(help="Discard weak candidates after few epochs, or train every one for all epochs."),
+    ] = True,
+    scoring: ScoringOption = None,
+    epochs: EpochsOption = 50,
+    jobs: JobsOption = -1,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder to write report.html and results.json in.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder to save the chosen model in.")
+    ] = None,
+    random_state: SeedOption = 0,
+) -> None:
+    """Choose MetaBalance's pair of sampling strategies by cross-validation on DATA."""
+    for folder, option in ((report, "--report"), (out, "--out")):
+        if folder is not None:
+            check_folder(folder, option)
+    dataset = load_data(data, target, drop or [])
+    watched = int(shows_progress())
+    search = MSMetaBalanceClassifier(
+        MetaBalanceClassifier(max_epochs=epochs, verbose=watched),
+        support_samplers=support or PAPER_STRATEGIES,
+        query_samplers=query or PAPER_STRATEGIES,
+        param_grid={"inner_lr": inner_lr} if inner_lr else None,
+        scoring=scoring,
+        cv=cv,
+        halving=3 if halving else None,
+        refit=out is not None,
+        n_jobs=jobs,
+        random_state=random_state,
+        verbose=watched,
+    ).fit(*dataset.training_part())
+    terminal = console()
+    terminal.print(search_table(search, dataset.title))
+    typer.echo(search_summary(search))
+    written = []
+    if report is not None:
+        command = shlex.join(["metabalance", *sys.argv[1:]])
+        written.append(search.to_html(report / "report.html", dataset=dataset.title, command=command))
+        written.append(search.to_json(report / "results.json"))
+    if out is not None:
+        search.save(out)
+        written.append(out)
+    if written:
+        typer.echo(f"written: {', '.join(map(str, written))}")
 
 
 @app.command("predict", epilog="Example: `metabalance predict model/ new.csv --out scored.csv`")

@@ -9,8 +9,11 @@ from rich.table import Table
 
 from metabalance.evaluation import METRICS, Comparison
 from metabalance.sampling import STRATEGIES
+from metabalance.search import MSMetaBalanceClassifier
+from metabalance.search.candidates import describe
 
 PLAIN_WIDTH = 140
+BEST_CANDIDATES = 10
 WIDE = 120  # columns from which tables are shown in full
 NARROW_METRICS = ("roc_auc", "average_precision", "balanced_accuracy")
 WIDE_METRICS = (*NARROW_METRICS, "macro_f1", "ece")
@@ -59,6 +62,32 @@ def left_out(comparison: Comparison) -> list[str]:
     for name, reason in comparison.skipped.items():
         methods_by_reason.setdefault(reason, []).append(name)
     return [f"left out: {', '.join(names)}: {reason}" for reason, names in methods_by_reason.items()]
+
+
+def search_table(search: MSMetaBalanceClassifier, dataset: str) -> Table:
+    """Return the best candidates of a search: mean score and its standard error over the folds."""
+    shown = search.standings_.head(BEST_CANDIDATES)
+    title = f"{dataset}: the best {len(shown)} of {_count(len(search.standings_), 'candidate')}"
+    table = Table(title=escape(title))
+    settings = [name for name in shown.columns if name in search.best_params_]
+    for name in ("support", "query"):
+        table.add_column(name, no_wrap=True)
+    for name in (*settings, "ROC-AUC" if search.scoring is None else str(search.scoring), "epochs\nat most"):
+        table.add_column(escape(name), justify="right")
+    for row in shown.to_dict("records"):
+        score = "failed" if row["failure"] else f"{row['score']:.4f} ± {row['error']:.4f}"
+        values = [str(row[name]) for name in settings]
+        table.add_row(escape(row["support"]), escape(row["query"]), *values, score, str(row["epochs"]))
+    return table
+
+
+def search_summary(search: MSMetaBalanceClassifier) -> str:
+    """Return who won, and what the score is worth."""
+    return (
+        f"{search.search_seconds_:.0f} s. Chosen: {describe(search.best_params_)}. Its score is the highest "
+        "of many on the same folds and so too good: `metabalance compare --methods ms-metabalance` measures "
+        "what to expect of the choice."
+    )
 
 
 def training_summary(network: Any) -> str:

@@ -9,7 +9,6 @@ from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -22,6 +21,7 @@ from metabalance.estimators.choices import choose_loss, choose_module, choose_op
 from metabalance.estimators.labels import encode_labels
 from metabalance.estimators.parameters import check_shared_parameters
 from metabalance.estimators.persistence import load_model, save_model
+from metabalance.estimators.prepared import Prepared, with_rows
 from metabalance.estimators.tables import make_encoder
 from metabalance.nn import LossFunction
 from metabalance.training import (
@@ -112,21 +112,12 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
             If training diverges.
         """
         self.check_parameters()
-        device = resolve_device(self.device)
-        if y is None:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
-        encoder = make_encoder(X)
-        if not isinstance(X, np.ndarray | pd.DataFrame | list):
-            X = np.asarray(X)  # tensors and other arrays, whose rows scikit-learn cannot take
-        check_consistent_length(X, y)
-        classes, codes = encode_labels(y)
-        random = check_random_state(self.random_state)
-        split_seed, init_seed, stream_seed = random.randint(2**31 - 1, size=3).tolist()
-        rng = np.random.default_rng(split_seed)
-        train, valid = self._split_and_encode(encoder, X, codes, classes, rng, device)
+        prepared = self.prepare(X, y)
+        encoder, classes, codes, device = prepared.encoder, prepared.classes, prepared.codes, prepared.device
+        train = prepared.train
 
         small = self.module is None and device.type == "cpu"
-        with seeded(init_seed), one_thread() if small else nullcontext():
+        with seeded(prepared.init_seed), one_thread() if small else nullcontext():
             module = choose_module(
                 self.module,
                 self.options_for("module"),
@@ -136,12 +127,7 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
                 dropout=self.dropout,
             )
             loss_fn = choose_loss(self.loss, self.class_weight, classes, train.codes, device)
-            stream_options = {
-                "random_state": stream_seed,
-                "categorical": encoder.categorical_outputs_,
-                "class_names": [str(label) for label in classes],
-            }
-            rule = self._make_rule(module, loss_fn, train, stream_options)
+            rule = self._make_rule(module, loss_fn, train, prepared.stream_options)
 
             def predict_now() -> Any:
                 parameters = self._adapt(module, loss_fn, train) if self._predicts_adapted else None
@@ -151,8 +137,8 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
                 predict_now,
                 choose_score(self.scoring, classes, np.bincount(codes)),
                 majority=int(np.bincount(codes).argmax()),
-                train=train.subset(watched_rows(train.codes, WATCHED_ROWS, rng)),
-                valid=valid,
+                train=train.subset(watched_rows(train.codes, WATCHED_ROWS, prepared.rng)),
+                valid=prepared.valid,
             )
             loop = self._make_loop(module, rule, len(train), scores, device).train()
             predict_now()(train.x[:1])  # a network that diverged in the last steps must not pass for fitted
@@ -171,6 +157,30 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
                 stacklevel=2,
             )
         return self
+
+    def prepare(self, X: Any, y: Any) -> Prepared:
+        """Return what `fit` trains on: the rows encoded and split, and the seeds of all that follows.
+
+        The same parameters, rows and ``random_state`` give the same parts, whatever the sampling strategies:
+        what is resampled from them may be shared between fits.
+        """
+        device = resolve_device(self.device)
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        encoder = make_encoder(X)
+        X = with_rows(X)
+        check_consistent_length(X, y)
+        classes, codes = encode_labels(y)
+        random = check_random_state(self.random_state)
+        split_seed, init_seed, stream_seed = random.randint(2**31 - 1, size=3).tolist()
+        rng = np.random.default_rng(split_seed)
+        train, valid = self._split_and_encode(encoder, X, codes, classes, rng, device)
+        stream_options = {
+            "random_state": stream_seed,
+            "categorical": encoder.categorical_outputs_,
+            "class_names": [str(label) for label in classes],
+        }
+        return Prepared(encoder, classes, codes, device, train, valid, rng, init_seed, stream_options)
 
     def _split_and_encode(
         self,

@@ -1,8 +1,6 @@
 """Cross-validated comparison of methods on the same folds."""
 
-import re
 import time
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,15 +14,18 @@ from rich.progress import track
 from sklearn.base import clone
 from sklearn.utils import _safe_indexing, check_consistent_length
 
+from metabalance.estimators.attempts import Attempt, attempt, one_of_each_kind
 from metabalance.estimators.base import PATIENCE, ImbalancedClassifier
 from metabalance.estimators.labels import encode_labels
 from metabalance.estimators.parameters import check_positive_int, check_seed, is_whole_number
+from metabalance.estimators.splits import Codes, Split, make_splits
 from metabalance.evaluation.comparison import Comparison, FoldResult
 from metabalance.evaluation.environment import describe_environment
 from metabalance.evaluation.methods import DEFAULT_METHODS, Method, resolve_method, with_ablations
 from metabalance.evaluation.metrics import recall_per_class, score_predictions
-from metabalance.evaluation.splits import Codes, Split, make_splits
-from metabalance.training import MIN_ROWS_PER_EPOCH, one_thread
+from metabalance.search import MSMetaBalanceClassifier
+from metabalance.search.candidates import describe
+from metabalance.training import MIN_ROWS_PER_EPOCH
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,15 @@ class _Task:
 
 
 @dataclass(frozen=True)
-class _Outcome:
-    """What came of a task: a result, or the reason why the method cannot run on these data."""
+class _Fitted:
+    """What a fit came to: its result, and the candidate that it chose where it is a search."""
 
-    method: str
-    result: FoldResult | None
-    failure: str | None
-    warnings: tuple[str, ...]
+    result: FoldResult
+    chosen: str | None
+
+
+# What came of a task, with the name of its method.
+_Outcome = tuple[str, Attempt[_Fitted]]
 
 
 def compare(
@@ -147,13 +150,13 @@ def compare(
     if verbose:
         outcomes = track(outcomes, "comparing", total=len(tasks), console=Console(stderr=True))
     finished: list[_Outcome] = list(outcomes)
-    skipped = {outcome.method: outcome.failure for outcome in finished if outcome.failure is not None}
+    skipped = {name: tried.failure for name, tried in finished if tried.failure is not None}
     order = {method.info.name: position for position, method in enumerate(chosen)}
-    results = sorted(
-        (o.result for o in finished if o.result is not None and o.method not in skipped),
-        key=lambda result: (result.split, result.seed, order[result.method]),
+    fitted = sorted(
+        (tried.value for name, tried in finished if tried.value is not None and name not in skipped),
+        key=lambda each: (each.result.split, each.result.seed, order[each.result.method]),
     )
-    if not results:
+    if not fitted:
         name, reason = next(iter(skipped.items()))
         raise ValueError(f"no method can run on these data; {name}: {reason}")
     return Comparison(
@@ -163,10 +166,11 @@ def compare(
         classes=tuple(labels),
         class_counts=dict(zip(labels, np.bincount(codes).tolist(), strict=True)),
         methods=tuple(method.info for method in chosen if method.info.name not in skipped),
-        results=tuple(results),
+        results=tuple(each.result for each in fitted),
         skipped={name: skipped[name] for name in order if name in skipped},
         settings={
             **_settings(cv, len(splits), n_seeds, random_state, scoring, max_epochs, network),
+            **_choices(fitted),
             "prior": _describe_parts(splits, codes),
             "warnings": _collected_warnings(finished),
         },
@@ -206,21 +210,15 @@ def _check_networks(methods: Sequence[Method], shared: Mapping[str, Any]) -> Non
 def _run(
     task: _Task, X: Any, codes: Codes, classes: NDArray[Any], shared: Mapping[str, Any], random_state: int
 ) -> _Outcome:
-    """Fit and score one method on one split; warnings are collected, since workers would print them raw."""
-    with one_thread(), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        result, failure = None, None
-        try:
-            result = _fit_and_score(task, X, codes, classes, shared, random_state)
-        except (ValueError, TypeError, FloatingPointError) as error:
-            failure = " ".join(str(error).split()) or type(error).__name__
-    texts = tuple(dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught))
-    return _Outcome(task.method.info.name, result, failure, texts)
+    """Fit and score one method on one split."""
+    return task.method.info.name, attempt(
+        lambda: _fit_and_score(task, X, codes, classes, shared, random_state)
+    )
 
 
 def _fit_and_score(
     task: _Task, X: Any, codes: Codes, classes: NDArray[Any], shared: Mapping[str, Any], random_state: int
-) -> FoldResult:
+) -> _Fitted:
     # Seeds differ between splits and repetitions, not between methods, which thus start alike.
     entropy = np.random.SeedSequence([random_state, task.split, task.seed])
     classifier = clone(task.method.build(shared, int(entropy.generate_state(1)[0] % 2**31)))
@@ -228,7 +226,8 @@ def _fit_and_score(
     y_train = classes[codes[task.train]]
     classifier.fit(_safe_indexing(X, task.train), y_train)
     fitted = time.perf_counter()
-    network = classifier if isinstance(classifier, ImbalancedClassifier) else None
+    search = classifier if isinstance(classifier, MSMetaBalanceClassifier) else None
+    network = classifier if isinstance(classifier, ImbalancedClassifier) else search
     if network is not None and network.interrupted_:
         raise KeyboardInterrupt
     proba = np.asarray(classifier.predict_proba(_safe_indexing(X, task.test)), dtype=np.float64)
@@ -237,7 +236,7 @@ def _fit_and_score(
     proba = _columns_for_all(proba, classifier.classes_, classes)
     predicted = time.perf_counter()
     y_test = codes[task.test]
-    return FoldResult(
+    result = FoldResult(
         method=task.method.info.name,
         split=task.split,
         seed=task.seed,
@@ -250,18 +249,27 @@ def _fit_and_score(
         proba=proba.astype(np.float32),
         history=() if network is None else tuple(network.history_),
     )
+    return _Fitted(result, None if search is None else describe(search.best_params_))
 
 
 def _collected_warnings(outcomes: Sequence[_Outcome]) -> list[str]:
-    """One line for each kind of warning of a method: texts that differ in their numbers only are one kind."""
-    kinds: dict[tuple[str, str], list[str]] = {}
-    for outcome in outcomes:
-        for text in outcome.warnings:
-            kinds.setdefault((outcome.method, re.sub(r"\d+", "#", text)), []).append(text)
-    return [
-        f"{method}: {texts[0]}" + (f" (and {len(texts) - 1} more like it)" if len(texts) > 1 else "")
-        for (method, _), texts in sorted(kinds.items())
-    ]
+    """One line for each kind of warning of each method."""
+    by_method: dict[str, list[str]] = {}
+    for name, tried in outcomes:
+        by_method.setdefault(name, []).extend(tried.warnings)
+    return [f"{name}: {line}" for name in sorted(by_method) for line in one_of_each_kind(by_method[name])]
+
+
+def _choices(fitted: Sequence[_Fitted]) -> dict[str, str]:
+    """Under a heading for each search, what it chose in each training part and how often."""
+    chosen: dict[str, Counter[str]] = {}
+    for each in fitted:
+        if each.chosen is not None:
+            chosen.setdefault(each.result.method, Counter())[each.chosen] += 1
+    return {
+        f"chosen by {name}": "; ".join(f"{pair} ({times}×)" for pair, times in counts.most_common())
+        for name, counts in chosen.items()
+    }
 
 
 def _columns_for_all(

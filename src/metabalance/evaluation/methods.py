@@ -20,8 +20,11 @@ from metabalance.evaluation.comparison import MethodInfo
 from metabalance.evaluation.posthoc import correct_prior
 from metabalance.evaluation.rivals import RIVALS
 from metabalance.sampling import STRATEGIES
+from metabalance.search import MSMetaBalanceClassifier
 
 DEFAULT_PAIR = "natural/under"
+ABLATION = "no-adaptation"
+SEARCH = "ms-metabalance"
 DEFAULT_METHODS = (
     "naive",
     "over",
@@ -62,6 +65,13 @@ class Method:
 
 def _network(estimator: type[ImbalancedClassifier] = NeuralClassifier, **own: Any) -> Build:
     return lambda shared, seed: estimator(**{**shared, **own, "random_state": seed})
+
+
+def _searched(shared: Mapping[str, Any], seed: int) -> BaseEstimator:
+    # One fit at a time: the comparison itself is what runs in parallel.
+    return MSMetaBalanceClassifier(
+        MetaBalanceClassifier(**shared), scoring=shared.get("scoring"), n_jobs=1, random_state=seed
+    )
 
 
 def _fixed_methods() -> dict[str, Method]:
@@ -118,12 +128,23 @@ def _fixed_methods() -> dict[str, Method]:
         "two classes it ranks as the naive network does",
     )
     methods[corrected.name] = replace(methods["naive"], info=corrected, post_hoc=correct_prior)
+    methods[SEARCH] = Method(
+        MethodInfo(
+            SEARCH,
+            "MS-MetaBalance",
+            "metabalance",
+            "MetaBalance with the pair of strategies chosen by cross-validation inside each training part, "
+            "out of the paper's 49; every network trained for that has a budget of its own, and its rows are "
+            "counted",
+        ),
+        _searched,
+        ablation=ABLATION,
+    )
     for name, rival in RIVALS.items():
         methods[name] = Method(MethodInfo(name, rival.title, "rival", rival.description), rival.build)
     return methods
 
 
-ABLATION = "no-adaptation"
 # prefix → (title, what it is, options, family); each takes ":support/query" and "@adapted".
 META_FORMS: Mapping[str, tuple[str, str, dict[str, Any], str]] = {
     "metabalance": ("MetaBalance", "exact meta-gradient (Algorithm 1)", {}, "metabalance"),
@@ -199,7 +220,7 @@ def _seeded_copy(classifier: Any, seed: int) -> Any:
 
 
 def _family(classifier: Any) -> str:
-    if isinstance(classifier, MetaBalanceClassifier):
+    if isinstance(classifier, MetaBalanceClassifier | MSMetaBalanceClassifier):
         return "metabalance"
     return "network" if isinstance(classifier, ImbalancedClassifier) else "rival"
 

@@ -1,4 +1,4 @@
-"""The report of a comparison: figures, and one self-contained HTML page.
+"""The reports of a comparison and of a search: figures, and one self-contained HTML page each.
 
 Examples
 --------
@@ -19,6 +19,8 @@ from metabalance.report.page import render_html, write_report
 from metabalance.report.ranking import precision_recall_figure, roc_figure
 from metabalance.report.recall import recall_figure
 from metabalance.report.saving import save_figure
+from metabalance.report.search_page import render_search_html, write_search_report
+from metabalance.report.strategies import strategies_figure
 from metabalance.report.training import training_figure
 
 __all__ = [
@@ -26,8 +28,11 @@ __all__ = [
     "precision_recall_figure",
     "recall_figure",
     "render_html",
+    "render_search_html",
     "roc_figure",
     "save_figure",
+    "strategies_figure",
     "training_figure",
     "write_report",
+    "write_search_report",
 ]

@@ -6,11 +6,9 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
@@ -18,10 +16,11 @@ from metabalance.evaluation.comparison import Comparison
 from metabalance.evaluation.metrics import METRICS
 from metabalance.evaluation.results_file import write_atomically
 from metabalance.report.calibration import calibration_figure
-from metabalance.report.leaderboard import leaderboard_rows, seconds_text
+from metabalance.report.leaderboard import leaderboard_rows
 from metabalance.report.ranking import precision_recall_figure, roc_figure
 from metabalance.report.recall import recall_figure
 from metabalance.report.saving import inline_svg
+from metabalance.report.templates import fill
 from metabalance.report.training import training_figure
 
 MAX_CLASSES_LISTED = 20
@@ -107,12 +106,8 @@ def render_html(comparison: Comparison) -> str:
     >>> "adasyn" in page, "<script" in page
     (True, False)
     """
-    template = resources.files("metabalance.report").joinpath("report.html").read_text(encoding="utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["seconds"] = seconds_text
-    return environment.from_string(template).render(
+    return fill(
+        "report.html",
         comparison=comparison,
         classes=comparison.classes[:MAX_CLASSES_LISTED],
         ratio=_imbalance_ratio(comparison),

@@ -1,5 +1,6 @@
 """Which rows form the next batch: the sampling strategies and the streams that draw from them."""
 
+from metabalance.sampling.remembered import Remembered
 from metabalance.sampling.resampling import resample
 from metabalance.sampling.strategies import STRATEGIES, SamplerLike, Strategy, resolve_strategy
 from metabalance.sampling.streams import BatchStream, MetaBatchStream
@@ -8,6 +9,7 @@ __all__ = [
     "STRATEGIES",
     "BatchStream",
     "MetaBatchStream",
+    "Remembered",
     "SamplerLike",
     "Strategy",
     "resample",

@@ -4,6 +4,7 @@ import warnings
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from metabalance.sampling.checks import as_labels, check_same_length
 from metabalance.sampling.passes import Oversampled, Passes, Shuffled, Undersampled
+from metabalance.sampling.remembered import Remembered
 from metabalance.sampling.resampling import resample
 from metabalance.sampling.strategies import SamplerLike, resolve_strategy
 
@@ -68,20 +70,22 @@ def load_data(X: NDArray[Any] | Tensor, y: NDArray[Any] | Tensor, device: str | 
 
 def make_pool(
     data: Data,
-    strategy: str | SamplerLike,
+    strategy: str | SamplerLike | Remembered,
     *,
     seed: int,
     categorical: NDArray[np.bool_] | None,
     class_names: Sequence[str] | None = None,
 ) -> Pool:
     """Apply a strategy: the index strategies share the data's tensors, all others make new rows, once."""
-    resolved = resolve_strategy(strategy)
+    resolved = resolve_strategy(strategy.strategy if isinstance(strategy, Remembered) else strategy)
     if resolved.kind == "index":
         return Pool(resolved.name, data.x, data.y, _index_passes(resolved.name, data), fingerprint=0)
-    X, y = resample(
+    resampled = (
+        strategy.resample if isinstance(strategy, Remembered) else partial(resample, strategy=strategy)
+    )
+    X, y = resampled(
         _as_array(data.x, resolved.name),
         data.labels,
-        strategy,
         random_state=seed,
         categorical=categorical,
         class_names=class_names,

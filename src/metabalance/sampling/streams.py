@@ -13,6 +13,7 @@ from torch import Tensor
 from metabalance.sampling.checks import RandomState, as_seed, check_count, check_saved
 from metabalance.sampling.pools import load_data, make_pool
 from metabalance.sampling.readers import PoolReader
+from metabalance.sampling.remembered import Remembered
 from metabalance.sampling.strategies import SamplerLike
 
 Batch = tuple[Tensor, Tensor]
@@ -80,7 +81,7 @@ class BatchStream:
         X: NDArray[Any] | Tensor,
         y: NDArray[Any] | Tensor,
         *,
-        strategy: str | SamplerLike = "natural",
+        strategy: str | SamplerLike | Remembered = "natural",
         batch_size: int,
         random_state: RandomState = None,
         device: str | torch.device = "cpu",
@@ -198,8 +199,8 @@ class MetaBatchStream:
         X: NDArray[Any] | Tensor,
         y: NDArray[Any] | Tensor,
         *,
-        support: str | SamplerLike = "natural",
-        query: str | SamplerLike = "under",
+        support: str | SamplerLike | Remembered = "natural",
+        query: str | SamplerLike | Remembered = "under",
         meta_steps: int = 80,
         support_batch_size: int = 24,
         query_batch_size: int = 16,

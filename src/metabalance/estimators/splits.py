@@ -1,4 +1,4 @@
-"""The splits of a comparison, checked: no row is trained and tested on in the same split."""
+"""The splits of a cross-validation, checked: no row is trained and tested on in the same split."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
@@ -24,16 +24,17 @@ class Splitter(Protocol):
 def make_splits(cv: Any, X: Any, codes: Codes, labels: list[str], random_state: int) -> list[Split]:
     """Return checked (train, test) row numbers for a number of folds, a splitter or ready-made pairs."""
     if is_whole_number(cv):
-        rarest = int(np.bincount(codes).min())
+        counts = np.bincount(codes)
+        rarest, label = int(counts.min()), labels[int(counts.argmin())]
         if rarest < 2:
             raise ValueError(
-                f"class {labels[-1]!r} has a single row, which cannot be both trained and tested on: collect "
+                f"class {label!r} has a single row, which cannot be both trained and tested on: collect "
                 "more, merge or drop the class"
             )
         if not 2 <= cv <= rarest:
             raise ValueError(
                 f"cv={cv}: the number of folds must be at least 2 and at most the {rarest} rows of the "
-                f"rarest class {labels[-1]!r}; use fewer folds, or merge or drop that class"
+                f"rarest class {label!r}; use fewer folds, or merge or drop that class"
             )
         cv = StratifiedKFold(int(cv), shuffle=True, random_state=random_state)
     pairs: Any = cv

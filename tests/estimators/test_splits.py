@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.model_selection import StratifiedKFold
 
-from metabalance.evaluation.splits import make_splits
+from metabalance.estimators.splits import make_splits
 
 CODES = np.repeat([0, 1], [30, 10])
 
@@ -28,3 +28,8 @@ def test_masks_are_row_numbers() -> None:
 def test_more_folds_than_rare_rows() -> None:
     with pytest.raises(ValueError, match="at most the 10 rows of the rarest class 'rare'"):
         splits(11)
+
+
+def test_the_rarest_class_is_named_wherever_it_stands() -> None:
+    with pytest.raises(ValueError, match="at most the 10 rows of the rarest class 'rare'"):
+        make_splits(11, np.zeros((40, 1)), 1 - CODES, ["rare", "usual"], 0)

@@ -1,0 +1,64 @@
+"""The candidates of a search: every pair of strategies with every further setting."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sklearn.model_selection import ParameterGrid
+
+from metabalance.sampling import resolve_strategy
+
+SUPPORT, QUERY = "support_sampler", "query_sampler"
+OF_THE_SEARCH = (SUPPORT, QUERY, "max_epochs", "random_state")
+Params = dict[str, Any]
+
+
+def check_samplers(name: str, samplers: Any) -> None:
+    """Raise unless this is a list of known strategies, at least one and each once."""
+    if isinstance(samplers, str) or not isinstance(samplers, Sequence):
+        raise TypeError(f"{name} must be a list of strategies, got {samplers!r}")
+    if not samplers:
+        raise ValueError(f"{name} is empty: list at least one strategy, such as 'natural'")
+    for sampler in samplers:
+        resolve_strategy(sampler)
+    titles = [title(sampler) for sampler in samplers]
+    repeated = [each for each in titles if titles.count(each) > 1]
+    if repeated:
+        raise ValueError(f"{name} lists {repeated[0]} more than once")
+
+
+def check_grid(param_grid: Any, known: Mapping[str, Any]) -> list[Params]:
+    """Return all combinations of the further settings, a single empty one where there are none.
+
+    Parameters
+    ----------
+    param_grid : mapping of str to list, or None
+    known : mapping of str to any
+        The parameters of the estimator.
+    """
+    if param_grid is None:
+        return [{}]
+    if not isinstance(param_grid, Mapping):
+        raise TypeError(f"param_grid must map parameters to lists of values, got {param_grid!r}")
+    for name in param_grid:
+        if name in OF_THE_SEARCH:
+            raise ValueError(f"param_grid holds {name}, which the search sets itself: leave it out")
+        if name not in known:
+            raise ValueError(f"param_grid holds {name!r}, which is no parameter of the estimator")
+    return list(ParameterGrid(dict(param_grid)))
+
+
+def title(sampler: Any) -> str:
+    """Return what a strategy is called in tables: its name, or how a sampler object prints itself."""
+    return sampler if isinstance(sampler, str) else " ".join(repr(sampler).split())
+
+
+def describe(params: Mapping[str, Any]) -> str:
+    """Write a candidate in one line.
+
+    Examples
+    --------
+    >>> describe({"support_sampler": "natural", "query_sampler": "over", "inner_lr": 0.01})
+    'natural/over, inner_lr=0.01'
+    """
+    others = [f"{name}={value!r}" for name, value in params.items() if name not in (SUPPORT, QUERY)]
+    return ", ".join([f"{title(params[SUPPORT])}/{title(params[QUERY])}", *others])

@@ -1,0 +1,351 @@
+"""MS-MetaBalance: MetaBalance with the pair of sampling strategies chosen on the training data."""
+
+import os
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from joblib import Memory
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils.validation import check_is_fitted, check_memory
+
+from metabalance.estimators import MetaBalanceClassifier
+from metabalance.estimators.attempts import one_of_each_kind
+from metabalance.estimators.choices import check_scoring
+from metabalance.estimators.labels import encode_labels
+from metabalance.estimators.parameters import is_whole_number
+from metabalance.estimators.prepared import with_rows
+from metabalance.estimators.splits import Split, make_splits
+from metabalance.estimators.tables import make_encoder
+from metabalance.search.candidates import QUERY, SUPPORT, Params, check_grid, check_samplers, title
+from metabalance.search.halving import plan_rounds
+from metabalance.search.results import as_cv_results, as_json, as_standings
+from metabalance.search.rounds import remember_pools, run_rounds, seeded_copy
+from metabalance.search.trials import Fold, Task, Workers
+
+PAPER_STRATEGIES = ("natural", "over", "under", "smote", "svmsmote", "enn", "cluster_centroids")
+RESULTS_FILE = "search.json"
+
+
+class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
+    """MetaBalance with its pair of sampling strategies chosen by cross-validation (MS-MetaBalance [1]_).
+
+    Every pair of a support and a query strategy, with every further setting in ``param_grid``, is scored on
+    the same folds of the training data; the best is fitted to all of them. Weak candidates are discarded
+    early: successive halving gives all candidates few epochs and fewer and fewer of them more. Whatever a
+    strategy makes of a fold's rows is computed once and shared by all candidates that use it.
+
+    ``best_score_`` is the highest of many scores on the same folds and therefore too good: what to expect of
+    the chosen pair on new data is what `compare` measures for the method "ms-metabalance", which chooses
+    anew inside each training part.
+
+    Parameters
+    ----------
+    estimator : MetaBalanceClassifier, optional
+        Everything that is not searched: network, budget, batch sizes. By default one with its defaults.
+    support_samplers, query_samplers : sequence of str or sampler
+        Strategies to try in the inner and the outer loop; by default the paper's seven. One that cannot work
+        on the data (SMOTE on categories) is left out with a warning.
+    param_grid : mapping of str to list, optional
+        More parameters of the estimator to try, such as ``{"inner_lr": [0.01, 0.1, 1], "beta": [0, 0.5]}``.
+    scoring : str, scorer or None, default=None
+        What candidates are scored by; None is ROC-AUC (one-vs-rest for many classes). Early stopping follows
+        it too, unless the estimator has a ``scoring`` of its own. A scorer given by name takes the rarer of
+        two classes as the positive one.
+    cv : int, splitter or iterable of (train, test), default=3
+        An int means that many stratified, shuffled folds. Each part must hold every class.
+    halving : int or None, default=3
+        A round keeps the best 1/halving of its candidates and gives them ``halving`` times the epochs. None
+        trains every candidate for all epochs.
+    refit : bool, default=True
+        Fit the best candidate to all rows; prediction needs it.
+    n_jobs : int, optional
+        Fits at a time, as in joblib, whose backends all work; -1 uses all cores. The result does not depend
+        on it. Each fit runs on one thread.
+    memory : str, joblib.Memory or None, default=None
+        Where resampled rows are kept; by default in a temporary folder that is removed at the end. A folder
+        of your own also serves later searches on the same rows.
+    random_state : int, RandomState or None, default=None
+        Seed of the folds and of every fit, unless the estimator has a ``random_state`` of its own.
+    verbose : int, default=0
+        1 shows a progress bar for each round.
+
+    Attributes
+    ----------
+    best_params_, best_score_, best_index_
+        The winner, its mean score over the folds and its row in ``cv_results_``.
+    best_estimator_ : MetaBalanceClassifier
+        Fitted to all rows; only with ``refit``.
+    cv_results_ : dict of arrays
+        As in scikit-learn's halving searches: a row for each candidate in each round, with ``iter`` and
+        ``n_resources`` (epochs). ``rank_test_score`` puts later rounds first and compares within a round.
+    standings_ : DataFrame
+        A row for each candidate after its last round, the best first.
+    left_out_ : dict of str to str
+        Strategies that cannot work on these data, and why.
+    rounds_ : list of (candidates, epochs)
+    n_splits_ : int
+    rows_drawn_ : int
+        Training rows that all fits drew together, that of ``best_estimator_`` included.
+    search_seconds_, refit_time_ : float
+    classes_, n_features_in_, feature_names_in_, history_, interrupted_
+        Those of ``best_estimator_``.
+
+    References
+    ----------
+    .. [1] Bansal, Goldblum, Cherepanova, Schwarzschild, Bruss, Goldstein. MetaBalance: High-Performance
+    Neural
+       Networks for Class-Imbalanced Data. 2021, arXiv:2106.09643, Table 2.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_classification
+    >>> from metabalance import MetaBalanceClassifier, MSMetaBalanceClassifier
+    >>> X, y = make_classification(600, weights=[0.9], random_state=0)
+    >>> search = MSMetaBalanceClassifier(
+    ...     MetaBalanceClassifier(max_epochs=2),
+    ...     support_samplers=["natural"],
+    ...     query_samplers=["under", "over"],
+    ...     cv=2,
+    ...     random_state=0,
+    ... ).fit(X, y)
+    >>> sorted(search.best_params_), len(search.standings_)
+    (['query_sampler', 'support_sampler'], 2)
+    >>> search.predict_proba(X).shape
+    (600, 2)
+    """
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        *,
+        support_samplers: Sequence[Any] = PAPER_STRATEGIES,
+        query_samplers: Sequence[Any] = PAPER_STRATEGIES,
+        param_grid: Mapping[str, Sequence[Any]] | None = None,
+        scoring: Any = None,
+        cv: Any = 3,
+        halving: int | None = 3,
+        refit: bool = True,
+        n_jobs: int | None = None,
+        memory: Any = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.estimator = estimator
+        self.support_samplers = support_samplers
+        self.query_samplers = query_samplers
+        self.param_grid = param_grid
+        self.scoring = scoring
+        self.cv = cv
+        self.halving = halving
+        self.refit = refit
+        self.n_jobs = n_jobs
+        self.memory = memory
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Choose the pair of strategies on rows X with labels y, and fit it to all of them.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_rows, n_features), or array of shape (n_rows, …)
+            As for the estimator.
+        y : array of shape (n_rows,)
+            Labels of any kind, at least two classes.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter, X or y cannot be used, no strategy can work on the data, or no candidate can be
+            trained.
+        """
+        self.check_parameters()
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        make_encoder(X)  # says what is wrong with data whose rows cannot be taken
+        X = with_rows(X)
+        check_consistent_length(X, y)
+        started = time.perf_counter()
+        classes, codes = encode_labels(y)
+        base = self._base()
+        random = check_random_state(self.random_state)
+        split_seed, refit_seed, fold_seed = random.randint(2**31 - 1, size=3).tolist()
+        labels = [str(label) for label in classes]
+        splits = make_splits(self.cv, X, codes, labels, split_seed)
+        _check_classes(splits, codes, labels)
+        folds = [Fold(train, test, (fold_seed + place) % 2**31) for place, (train, test) in enumerate(splits)]
+        task = Task(X, codes, classes, self.scoring)
+
+        workers = Workers(self.n_jobs, self.verbose)
+        with self._opened_memory() as memory:
+            pools = remember_pools(base, self._samplers(), folds, task, memory, workers)
+            self.left_out_ = pools.left_out
+            candidates = self._candidates(base)
+            self.rounds_ = plan_rounds(len(candidates), base.max_epochs, self.halving)
+            entries = run_rounds(base, candidates, pools.given, self.rounds_, folds, task, workers)
+        for line in one_of_each_kind(workers.warnings):
+            warnings.warn(line, UserWarning, stacklevel=2)
+
+        self.n_splits_ = len(folds)
+        self.cv_results_ = as_cv_results(entries, self.n_splits_)
+        self.standings_ = as_standings(entries, base.max_epochs)
+        self.best_index_ = int(self.cv_results_["rank_test_score"].argmin())
+        self.best_params_ = entries[self.best_index_].params
+        self.best_score_ = entries[self.best_index_].mean
+        self.rows_drawn_ = sum(trial.rows_drawn for entry in entries for trial in entry.trials)
+        self.search_seconds_ = time.perf_counter() - started
+        if self.refit:
+            self.best_estimator_ = seeded_copy(base, refit_seed, **self.best_params_).fit(X, y)
+            self.refit_time_ = time.perf_counter() - started - self.search_seconds_
+            self.rows_drawn_ += self.best_estimator_.rows_drawn_
+        return self
+
+    def check_parameters(self) -> None:
+        """Raise ValueError or TypeError for parameters that no data could be searched with."""
+        if self.estimator is not None and not isinstance(self.estimator, MetaBalanceClassifier):
+            raise TypeError(f"estimator must be a MetaBalanceClassifier or None, got {self.estimator!r}")
+        check_samplers("support_samplers", self.support_samplers)
+        check_samplers("query_samplers", self.query_samplers)
+        check_scoring(self.scoring)
+        if self.halving is not None and not (is_whole_number(self.halving) and self.halving >= 2):
+            raise ValueError(f"halving must be None or a whole number of at least 2, got {self.halving!r}")
+        base = self._base()
+        for params in check_grid(self.param_grid, base.get_params(deep=False)):
+            clone(base).set_params(**params).check_parameters()
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the most probable label of each row by the best candidate, shape (n_rows,)."""
+        return self._refitted().predict(X)
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return class probabilities by the best candidate, shape (n_rows, n_classes)."""
+        return self._refitted().predict_proba(X)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Save the best candidate's model to a folder, and with it the results of the search as JSON.
+
+        `MetaBalanceClassifier.load` and ``metabalance predict`` read it.
+        """
+        self._refitted().save(path)
+        self.to_json(Path(path) / RESULTS_FILE)
+
+    def to_html(
+        self, path: str | os.PathLike[str], *, dataset: str = "data", command: str | None = None
+    ) -> Path:
+        """Write the report, one self-contained HTML file; see `metabalance.report.render_search_html`."""
+        from metabalance.report import write_search_report  # the report is made from this class
+
+        check_is_fitted(self)
+        return write_search_report(self, path, dataset=dataset, command=command)
+
+    def to_json(self, path: str | os.PathLike[str]) -> Path:
+        """Write all results as JSON; NaN is null."""
+        check_is_fitted(self)
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        results = {
+            "best_params": self.best_params_,
+            "best_score": self.best_score_,
+            "n_splits": self.n_splits_,
+            "rounds": [each._asdict() for each in self.rounds_],
+            "left_out": self.left_out_,
+            "search_seconds": self.search_seconds_,
+            "rows_drawn": self.rows_drawn_,
+            "cv_results": self.cv_results_,
+        }
+        path.write_text(as_json(results), encoding="utf-8")
+        return path
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """Labels in the order of the columns of ``predict_proba``."""
+        classes: NDArray[Any] = self.best_estimator_.classes_
+        return classes
+
+    @property
+    def n_features_in_(self) -> int:
+        """Columns of the table."""
+        return int(self.best_estimator_.n_features_in_)
+
+    @property
+    def feature_names_in_(self) -> NDArray[Any]:
+        """Column names; only when X had such."""
+        names: NDArray[Any] = self.best_estimator_.feature_names_in_
+        return names
+
+    @property
+    def history_(self) -> list[dict[str, float]]:
+        """The epochs of the fit to all rows."""
+        return self.best_estimator_.history_
+
+    @property
+    def interrupted_(self) -> bool:
+        """Whether the user broke the fit to all rows off."""
+        return self.best_estimator_.interrupted_
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn that missing values are welcome."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def _base(self) -> MetaBalanceClassifier:
+        base = MetaBalanceClassifier() if self.estimator is None else clone(self.estimator)
+        return base.set_params(scoring=self.scoring) if base.scoring is None else base
+
+    def _samplers(self) -> dict[str, Any]:
+        return {title(each): each for each in (*self.support_samplers, *self.query_samplers)}
+
+    def _candidates(self, base: MetaBalanceClassifier) -> list[Params]:
+        able = {}
+        for name, samplers in (("support", self.support_samplers), ("query", self.query_samplers)):
+            able[name] = [each for each in samplers if title(each) not in self.left_out_]
+            if not able[name]:
+                first = title(samplers[0])
+                raise ValueError(
+                    f"none of the {name}_samplers can work on these data; {first}: {self.left_out_[first]}"
+                )
+        return [
+            {SUPPORT: support, QUERY: query, **params}
+            for support in able["support"]
+            for query in able["query"]
+            for params in check_grid(self.param_grid, base.get_params(deep=False))
+        ]
+
+    def _refitted(self) -> MetaBalanceClassifier:
+        check_is_fitted(self)
+        if not self.refit:
+            raise ValueError("this search was made with refit=False: fit an estimator with best_params_")
+        return self.best_estimator_
+
+    @contextmanager
+    def _opened_memory(self) -> Iterator[Memory]:
+        if self.memory is not None:
+            yield check_memory(self.memory)
+            return
+        with tempfile.TemporaryDirectory(prefix="metabalance-") as folder:
+            yield Memory(folder, verbose=0)
+
+
+def _check_classes(splits: Sequence[Split], codes: NDArray[np.int64], labels: list[str]) -> None:
+    """Raise unless every part of every split holds every class, without which scores would be undefined."""
+    for number, parts in enumerate(splits):
+        for name, rows in zip(("training", "test"), parts, strict=True):
+            counts = np.bincount(codes[rows], minlength=len(labels))
+            if not counts.all():
+                raise ValueError(
+                    f"the {name} part of split {number} of cv has no row of class "
+                    f"{labels[int(counts.argmin())]!r}: use stratified folds"
+                )

@@ -1,0 +1,111 @@
+"""The work of a search, one piece at a time: resampling a fold's rows, and fitting a candidate on them."""
+
+import pickle
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from sklearn.utils import _safe_indexing
+
+from metabalance.estimators import MetaBalanceClassifier
+from metabalance.estimators.attempts import Attempt, attempt
+from metabalance.estimators.choices import choose_score
+from metabalance.estimators.prepared import Prepared
+from metabalance.sampling import MetaBatchStream, Remembered
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Row numbers to train and to score on, and the seed that all fits of this fold share."""
+
+    train: NDArray[np.intp]
+    test: NDArray[np.intp]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """The data of a search, with its labels as codes into ``classes``, and what a score is."""
+
+    X: Any
+    codes: NDArray[np.int64]
+    classes: NDArray[Any]
+    scoring: Any
+
+    def rows(self, numbers: NDArray[np.intp]) -> tuple[Any, NDArray[Any]]:
+        """Return these rows and their labels."""
+        return _safe_indexing(self.X, numbers), self.classes[self.codes[numbers]]
+
+
+class Trial(NamedTuple):
+    """What one fit on one fold came to."""
+
+    score: float
+    fit_seconds: float
+    score_seconds: float
+    rows_drawn: int
+
+
+def resample_once(prepared: Prepared, strategy: Remembered) -> Attempt[None]:
+    """Resample a fold's training part, as the fits of this fold would do, so that it is remembered."""
+
+    def draw() -> None:
+        try:
+            MetaBatchStream(
+                prepared.train.x,
+                prepared.train.y,
+                support=strategy,
+                query=strategy,
+                device=prepared.device,
+                **prepared.stream_options,
+            )
+        except pickle.PicklingError as error:
+            raise TypeError(
+                f"the sampler cannot be pickled, which sharing its rows needs: {error}"
+            ) from error
+
+    return attempt(draw)
+
+
+def fit_and_score(net: MetaBalanceClassifier, fold: Fold, task: Task) -> Attempt[Trial]:
+    """Fit a candidate on a fold's training part and score it on the test part."""
+
+    def run() -> Trial:
+        started = time.perf_counter()
+        net.fit(*task.rows(fold.train))
+        if net.interrupted_:
+            raise KeyboardInterrupt
+        fitted = time.perf_counter()
+        score = choose_score(task.scoring, task.classes, np.bincount(task.codes))
+        value = score(net.predict_proba(_safe_indexing(task.X, fold.test)), task.codes[fold.test])
+        return Trial(value, fitted - started, time.perf_counter() - fitted, net.rows_drawn_)
+
+    return attempt(run)
+
+
+@dataclass
+class Workers:
+    """Do many pieces of work at a time, show how far they are, and collect what they warned of."""
+
+    n_jobs: int | None
+    verbose: int
+    warnings: list[str] = field(default_factory=list)
+
+    def run(
+        self, work: Callable[..., Attempt[Any]], pieces: Sequence[tuple[Any, ...]], title: str
+    ) -> list[Attempt[Any]]:
+        """Do the work for each tuple of arguments; the results come in the order of the pieces."""
+        results = Parallel(n_jobs=self.n_jobs, return_as="generator")(
+            delayed(work)(*piece) for piece in pieces
+        )
+        if self.verbose:
+            results = track(results, title, total=len(pieces), console=Console(stderr=True))
+        finished = list(results)
+        self.warnings.extend(text for attempt in finished for text in attempt.warnings)
+        return finished

@@ -1,0 +1,271 @@
+"""The search from end to end: what it chooses, what it computes once, and what it does with mistakes."""
+
+import json
+import tempfile
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, clone
+from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from skorch.callbacks import Callback
+
+from metabalance import MetaBalanceClassifier, MSMetaBalanceClassifier
+from tests.search.conftest import quick_net, quick_search
+
+
+class Counting(BaseEstimator):
+    """A sampler that writes a line for every use and repeats the rare rows."""
+
+    def __init__(self, log, times=2):
+        self.log = log
+        self.times = times
+
+    def fit_resample(self, X, y):
+        with open(self.log, "a") as file:
+            file.write(f"{self.times}\n")
+        rows = np.concatenate([np.arange(len(y)), *[np.flatnonzero(y == 1)] * self.times])
+        return X[rows], y[rows]
+
+
+class Unpicklable(BaseEstimator):
+    def fit_resample(self, X, y):
+        return X, y
+
+    def __getstate__(self):
+        raise TypeError("no state")
+
+
+class CtrlC(Callback):
+    def on_batch_begin(self, net, **kwargs):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("scoring", [None, "average_precision"])
+def test_scores_are_those_of_a_cross_validation_by_hand(binary, scoring) -> None:
+    X, y = binary
+    labels = np.where(y == 1, "a rare one", "usual")  # sorts first, yet is the positive class
+    splits = list(StratifiedKFold(3, shuffle=True, random_state=5).split(X, y))
+    net = quick_net(max_epochs=2, random_state=3)
+    pairs = [("natural", "smote"), ("natural", "enn"), ("smote", "smote"), ("smote", "enn")]
+    search = quick_search(
+        net,
+        support_samplers=["natural", "smote"],
+        query_samplers=["smote", "enn"],
+        cv=splits,
+        scoring=scoring,
+        halving=None,
+    ).fit(X, labels)
+    metric = roc_auc_score if scoring is None else average_precision_score
+    expected = np.array(
+        [
+            [
+                metric(
+                    y[test],
+                    clone(net)
+                    .set_params(support_sampler=support, query_sampler=query, scoring=scoring)
+                    .fit(X[train], labels[train])
+                    .predict_proba(X[test])[:, 0],
+                )
+                for train, test in splits
+            ]
+            for support, query in pairs
+        ]
+    )
+    results = search.cv_results_
+    assert [(p["support_sampler"], p["query_sampler"]) for p in results["params"]] == pairs
+    np.testing.assert_allclose([results[f"split{k}_test_score"] for k in range(3)], expected.T, rtol=1e-12)
+    best = expected.mean(axis=1).argmax()
+    assert search.best_params_ == dict(zip(("support_sampler", "query_sampler"), pairs[best], strict=True))
+    assert search.best_score_ == pytest.approx(expected[best].mean(), rel=1e-12)
+    direct = clone(net).set_params(**search.best_params_, scoring=scoring).fit(X, labels)
+    np.testing.assert_array_equal(search.predict_proba(X), direct.predict_proba(X))
+    np.testing.assert_array_equal(search.predict(X), direct.predict(X))
+
+
+def test_a_folds_rows_are_resampled_once_however_many_candidates_use_them(binary, tmp_path) -> None:
+    samplers = [Counting(str(tmp_path / "log")), Counting(str(tmp_path / "log"), times=3)]
+    search = quick_search(
+        support_samplers=[*samplers, "natural"],
+        query_samplers=[*samplers, "over"],
+        param_grid={"beta": [0.0, 1.0]},
+        cv=3,
+        refit=False,
+    ).fit(*binary)
+    assert len(search.standings_) == 18
+    lines = (tmp_path / "log").read_text().split()
+    assert {times: lines.count(times) for times in lines} == {"2": 3, "3": 3}
+
+
+def test_a_memory_of_ones_own_serves_the_next_search(binary, tmp_path) -> None:
+    sampler = Counting(str(tmp_path / "log"))
+    for beta in (0.0, 1.0):
+        search = quick_search(
+            query_samplers=[sampler],
+            param_grid={"beta": [beta]},
+            memory=str(tmp_path / "memory"),
+            refit=False,
+        )
+        search.fit(*binary)
+    assert (tmp_path / "log").read_text().split() == ["2", "2"]
+
+
+def test_resampled_rows_leave_nothing_behind(binary, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    quick_search(query_samplers=["smote"]).fit(*binary)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_best_of_a_round_go_on_with_more_epochs(binary) -> None:
+    search = quick_search(
+        quick_net(max_epochs=10),
+        support_samplers=["natural", "over"],
+        query_samplers=["natural", "under", "over"],
+        halving=2,
+    ).fit(*binary)
+    results = search.cv_results_
+    assert search.rounds_ == [(6, 3), (3, 5), (2, 10)]
+    assert results["n_resources"].tolist() == [3] * 6 + [5] * 3 + [10] * 2
+    assert results["iter"].tolist() == [0] * 6 + [1] * 3 + [2] * 2
+    for before, after in ((slice(0, 6), slice(6, 9)), (slice(6, 9), slice(9, 11))):
+        best = np.argsort(-results["mean_test_score"][before], kind="stable")[: after.stop - after.start]
+        assert [results["params"][before][place] for place in best] == results["params"][after]
+    assert search.best_index_ == 9 + results["mean_test_score"][9:].argmax()
+    assert len(search.history_) <= 10
+    fits = 2 * (results["n_resources"].sum()) + 10
+    assert 0 < search.rows_drawn_ <= fits * 4096
+
+
+def test_the_seed_decides_and_the_number_of_jobs_does_not(binary) -> None:
+    alone, same, other, parallel = (
+        quick_search(query_samplers=["smote", "over"], random_state=seed, n_jobs=n_jobs).fit(*binary)
+        for seed, n_jobs in ((0, None), (0, None), (1, None), (0, 2))
+    )
+    for again in (same, parallel):
+        np.testing.assert_array_equal(
+            alone.cv_results_["split0_test_score"], again.cv_results_["split0_test_score"]
+        )
+        np.testing.assert_array_equal(alone.predict_proba(binary[0]), again.predict_proba(binary[0]))
+    assert (alone.cv_results_["mean_test_score"] != other.cv_results_["mean_test_score"]).all()
+
+
+def test_strategies_that_cannot_work_are_left_out_with_the_reason(binary) -> None:
+    X, y = binary
+    table = pd.DataFrame(X).add_prefix("x").assign(city=np.where(X[:, 0] > 0, "Bern", "Rome"))
+    with pytest.warns(
+        UserWarning, match="smote is left out of the search: smote makes rows between"
+    ) as caught:
+        search = quick_search(query_samplers=["smote", "over", "enn"]).fit(table, y)
+    assert len(caught) == 1
+    assert set(search.left_out_) == {"smote"}
+    assert set(search.standings_["query"]) == {"over", "enn"}
+    assert search.feature_names_in_.tolist() == list(table.columns)
+    with (
+        pytest.warns(UserWarning, match="smote is left out"),
+        pytest.raises(ValueError, match="none of the query_samplers can work on these data; smote: "),
+    ):
+        quick_search(query_samplers=["smote"]).fit(table, y)
+
+
+def test_a_sampler_that_cannot_be_pickled_is_left_out(binary) -> None:
+    with pytest.warns(UserWarning, match="Unpicklable.. is left out of the search: "):
+        search = quick_search(query_samplers=[Unpicklable(), "over"]).fit(*binary)
+    assert search.best_params_["query_sampler"] == "over"
+
+
+def test_candidates_that_fail_are_out(binary) -> None:
+    with pytest.warns(
+        UserWarning, match=r"a candidate failed .* \(and 1 more\); natural/under, inner_lr=1e\+30"
+    ):
+        search = quick_search(param_grid={"inner_lr": [1e30, 0.1]}).fit(*binary)
+    assert search.best_params_["inner_lr"] == 0.1
+    assert search.standings_["failure"].ne("").tolist() == [False, False, True, True]
+    with pytest.raises(ValueError, match="no candidate of the search could be trained; natural/under"):
+        quick_search(quick_net(inner_lr=1e30)).fit(*binary)
+
+
+def test_warnings_of_the_fits_come_once_of_a_kind(binary) -> None:
+    X, y = binary
+    few = np.concatenate([np.flatnonzero(y == 0), np.flatnonzero(y == 1)[:9]])
+    with pytest.warns(UserWarning, match="smote uses") as caught:
+        quick_search(query_samplers=["smote"], cv=3, refit=False).fit(X[few], y[few])
+    assert len(caught) == 1
+    assert "more like it" in str(caught[0].message)
+
+
+def test_early_stopping_follows_the_searchs_score_unless_it_has_its_own(binary) -> None:
+    search = quick_search(scoring="f1").fit(*binary)
+    assert search.best_estimator_.scoring == "f1"
+    search = quick_search(quick_net(scoring="accuracy"), scoring="f1").fit(*binary)
+    assert search.best_estimator_.scoring == "accuracy"
+    assert quick_net().scoring is None
+
+
+def test_ctrl_c_ends_the_search(binary) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        quick_search(quick_net(callbacks=[CtrlC()])).fit(*binary)
+
+
+def test_saved_models_are_the_best_estimators_with_the_results(binary, tmp_path) -> None:
+    X, y = binary
+    search = quick_search().fit(X, y)
+    search.save(tmp_path / "model")
+    loaded = MetaBalanceClassifier.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.predict_proba(X), search.predict_proba(X))
+    results = json.loads((tmp_path / "model" / "search.json").read_text())
+    assert results["best_params"] == search.best_params_
+    assert results["cv_results"]["mean_test_score"] == search.cv_results_["mean_test_score"].tolist()
+
+
+def test_without_refit_there_is_nothing_to_predict_with(binary) -> None:
+    search = quick_search(refit=False).fit(*binary)
+    assert search.best_params_["support_sampler"] == "natural"
+    with pytest.raises(ValueError, match="refit=False"):
+        search.predict(binary[0])
+
+
+def test_it_can_be_cloned_and_searched_over(binary) -> None:
+    search = quick_search(query_samplers=["under"])
+    assert clone(search).get_params()["estimator__support_batch_size"] == 512
+    outer = GridSearchCV(search, {"estimator__beta": [0.0, 0.5]}, cv=2, error_score="raise").fit(*binary)
+    assert outer.best_estimator_.best_estimator_.beta == outer.best_params_["estimator__beta"]
+
+
+def test_a_search_leaves_what_it_was_given_alone(binary) -> None:
+    net, grid = quick_net(), {"beta": [0.0]}
+    before = net.get_params()
+    quick_search(net, param_grid=grid, scoring="f1").fit(*binary)
+    assert net.get_params() == before
+    assert grid == {"beta": [0.0]}
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"estimator": object()}, TypeError, "estimator must be a MetaBalanceClassifier or None"),
+        ({"query_samplers": ["smot"]}, ValueError, "did you mean 'smote'"),
+        ({"support_samplers": []}, ValueError, "support_samplers is empty"),
+        ({"scoring": "roc"}, ValueError, "no scikit-learn scorer"),
+        ({"halving": 1}, ValueError, "halving must be None or a whole number of at least 2"),
+        ({"param_grid": {"beta": [-1.0]}}, ValueError, "beta must be at least 0"),
+        ({"cv": 1}, ValueError, "cv=1"),
+        ({"cv": 400}, ValueError, "at most the 4. rows of the rarest class '1'"),
+        (
+            {"cv": [(np.arange(200), np.arange(200, 201))]},
+            ValueError,
+            "test part of split 0 of cv has no row",
+        ),
+    ],
+    ids=str,
+)
+def test_wrong_parameters_are_named(binary, options, error, message) -> None:
+    with pytest.raises(error, match=message), warnings.catch_warnings():
+        quick_search().set_params(**options).fit(*binary)
+
+
+def test_defaults_are_the_papers_strategies() -> None:
+    search = MSMetaBalanceClassifier()
+    assert len(search.support_samplers) == len(search.query_samplers) == 7
+    search.check_parameters()
