@@ -1,7 +1,8 @@
 import pytest
 import torch
+from torch import nn
 
-from metabalance.training import one_thread
+from metabalance.training import is_small, one_thread
 
 
 def test_one_thread_inside_and_the_callers_number_afterwards() -> None:
@@ -16,3 +17,17 @@ def test_one_thread_inside_and_the_callers_number_afterwards() -> None:
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("module", "shape", "expected"),
+    [
+        (nn.Linear(10, 2), (5, 10), True),
+        (nn.Linear(99_999, 2), (5, 10), True),
+        (nn.Linear(100_000, 2), (5, 10), False),
+        (nn.Linear(10, 2), (5, 1, 10, 10), False),
+    ],
+)
+def test_small_is_a_table_and_few_parameters(module, shape, expected) -> None:
+    assert is_small(module, torch.zeros(shape)) is expected
+    assert not is_small(module, torch.zeros(shape, device="meta"))

@@ -4,7 +4,7 @@ import os
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import ExitStack
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -31,6 +31,7 @@ from metabalance.training import (
     Part,
     TrainingLoop,
     UpdateRule,
+    is_small,
     one_thread,
     predict_probabilities,
     resolve_device,
@@ -116,8 +117,8 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
         encoder, classes, codes, device = prepared.encoder, prepared.classes, prepared.codes, prepared.device
         train = prepared.train
 
-        small = self.module is None and device.type == "cpu"
-        with seeded(prepared.init_seed), one_thread() if small else nullcontext():
+        with ExitStack() as stack:
+            stack.enter_context(seeded(prepared.init_seed))
             module = choose_module(
                 self.module,
                 self.options_for("module"),
@@ -126,6 +127,8 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
                 hidden_sizes=self.hidden_sizes,
                 dropout=self.dropout,
             )
+            if is_small(module, train.x):
+                stack.enter_context(one_thread())
             loss_fn = choose_loss(self.loss, self.class_weight, classes, train.codes, device)
             rule = self._make_rule(module, loss_fn, train, prepared.stream_options)
 

@@ -8,7 +8,7 @@ from metabalance.training.meta_weight_net import MetaWeightNet
 from metabalance.training.prediction import predict_probabilities, rows_per_chunk
 from metabalance.training.rules import ERM, MetaBalance, UpdateRule
 from metabalance.training.seeding import seeded
-from metabalance.training.threads import one_thread
+from metabalance.training.threads import is_small, one_thread
 
 __all__ = [
     "ERM",
@@ -22,6 +22,7 @@ __all__ = [
     "Part",
     "TrainingLoop",
     "UpdateRule",
+    "is_small",
     "one_thread",
     "predict_probabilities",
     "resolve_device",

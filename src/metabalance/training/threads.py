@@ -4,13 +4,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor, nn
+
+MOST_PARAMETERS = 200_000
+
+
+def is_small(module: nn.Module, x: Tensor) -> bool:
+    """Whether a network of a table on the CPU is too small for several threads."""
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    return x.device.type == "cpu" and x.ndim == 2 and parameters <= MOST_PARAMETERS
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Run a block on one torch thread and put the number back as it was.
 
-    The networks of tables are so small that two threads spend their time waiting for each other, several
+    Most networks of tables are so small that two threads spend their time waiting for each other, several
     times as long as one thread needs where other work shares the cores.
     """
     before = torch.get_num_threads()
