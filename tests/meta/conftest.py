@@ -1,13 +1,14 @@
 """The sweep of modules on which gradients are checked, and references that share no code with src."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._dynamo.utils import counters
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
@@ -256,3 +257,12 @@ def mlp_case() -> Case:
 def batch_norm_case() -> Case:
     """The convolution with BatchNorm of the sweep, in float64."""
     return _seeded(conv_batch_norm)
+
+
+@pytest.fixture
+def compiled_anew() -> Iterator[None]:
+    """Forget what torch has compiled, before and after."""
+    torch.compiler.reset()
+    counters.clear()
+    yield
+    torch.compiler.reset()
