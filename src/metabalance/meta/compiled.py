@@ -49,7 +49,7 @@ class CompiledEngine:
 
     def __init__(self) -> None:
         self._reached: dict[Hashable, dict[Pattern, frozenset[str]]] = {}
-        self._functions: dict[Hashable, tuple[Callable[..., Any], Tensor, Tensor]] = {}
+        self._functions: dict[Hashable, tuple[Callable[..., Any], dict[str, str], Tensor, Tensor]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Without compiled functions, which cannot be pickled."""
@@ -92,14 +92,15 @@ class CompiledEngine:
         on_cuda = update.device.type == "cuda"
         if situation not in self._functions:
             function = _compiled_function((_description(algorithm), situation), on_cuda)
-            self._functions[situation] = function, *_steps(algorithm, update)
-        function, inner_lr, beta = self._functions[situation]
+            # Where parameters are shared is told by their names, which are part of the situation.
+            self._functions[situation] = function, aliases_of(algorithm.model), *_steps(algorithm, update)
+        function, aliases, inner_lr, beta = self._functions[situation]
         if on_cuda:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         mean = algorithm.reduction == "mean"
         with torch.no_grad():
             gradients, *others = function(
-                algorithm.loss_of, aliases_of(algorithm.model), algorithm.terms, mean, inner_lr, beta, update
+                algorithm.loss_of, aliases, algorithm.terms, mean, inner_lr, beta, update
             )
         if on_cuda:  # the next replay of the graph writes to the same memory
             gradients = {name: gradient.clone() for name, gradient in gradients.items()}
