@@ -35,9 +35,11 @@ NETWORKS = (
 )
 
 
-def rule(model: MLP, meta_steps: int, rows: int) -> int:
-    """The number of updates from which on the rule compiles."""
+def rule(model: MLP, meta_steps: int, rows: int) -> int | None:
+    """The number of updates from which on the rule compiles; None where it never does."""
     least, most = 1, 1_000_000
+    if not pays_to_compile(model, meta_steps, rows, most):
+        return None
     while least < most:
         middle = (least + most) // 2
         if pays_to_compile(model, meta_steps, rows, middle):
