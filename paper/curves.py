@@ -1,5 +1,6 @@
 """ROC-AUC after each epoch of one run, and what is reported of it."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,14 @@ def roc_auc(scores: NDArray[Any], y: NDArray[np.int64]) -> float:
     count = int(positive.sum())
     rank_sum = float(rankdata(scores)[positive].sum())
     return (rank_sum - count * (count + 1) / 2) / (count * (len(y) - count))
+
+
+def ends_of_epochs(epochs: int, pass_size: int, rows: int) -> list[int]:
+    """The updates (from 1) after which scores are taken, where an update draws ``rows`` of a stream's pass.
+
+    An epoch is one pass; where that is less than one update, several epochs end with the same one.
+    """
+    return sorted({math.ceil(epoch * pass_size / rows) for epoch in range(1, epochs + 1)})
 
 
 @dataclass

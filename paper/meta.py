@@ -1,6 +1,5 @@
 """MetaBalance of one run, by Algorithm 1: the update is the library's, the loop is written out."""
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from metabalance import MetaBatchStream, MetaGradient
 from metabalance.meta import adapt
 from metabalance.nn import MLP, LossFunction
 from metabalance.training import seeded
-from paper.curves import Curve
+from paper.curves import Curve, ends_of_epochs
 from paper.plain import optimizer_for, record
 from paper.pools import sampler_for
 from paper.protocols import Split
@@ -29,8 +28,7 @@ def train_meta(
 ) -> dict[str, Curve]:
     """Train one network and score it after each epoch, at θ ("meta") and at θ′ ("adapted").
 
-    An epoch is one pass of the query stream. Where that is less than one update, scores are taken after each
-    update.
+    An epoch is one pass of the query stream.
     """
     train = split.train
     y = torch.from_numpy(train.y)
@@ -47,9 +45,7 @@ def train_meta(
         random_state=seed,
     )
     rows = recipe["meta_steps"] * recipe["query_batch_size"]
-    ends = sorted(
-        {math.ceil(epoch * stream.query.pass_size / rows) for epoch in range(1, recipe["epochs"] + 1)}
-    )
+    ends = ends_of_epochs(recipe["epochs"], stream.query.pass_size, rows)
     with seeded(seed):
         module = MLP(train.x.shape[1], 1, **network)
         meta = MetaGradient(

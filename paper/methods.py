@@ -14,6 +14,10 @@ STRATEGIES = ("natural", "over", "under", "smote", "svmsmote", "enn", "cluster_c
 SETTINGS = ((1e-3, 0.0), (3e-3, 0.0), (1e-2, 0.0), (1e-3, 1e-3), (3e-3, 1e-3), (1e-2, 1e-3), (3e-3, 1e-2))
 """lr and weight decay of the tuned plain network: with seven samplers as many settings as the grid has."""
 
+OPTIMIZER = ("optimizer", "lr", "weight_decay")
+ABOUT = ("kind", "title", "optimizer_of")
+"""What a row says of itself that is no part of its recipe."""
+
 TASKS = ("fraud", "loan")
 TABLES = {
     "table1": (
@@ -24,6 +28,8 @@ TABLES = {
         "svmsmote",
         "enn",
         "cluster_centroids",
+        "under-large-batch",
+        "under-sgd",
         "metabalance",
         "ms-metabalance",
         "metabalance-adapted",
@@ -32,6 +38,7 @@ TABLES = {
         "inner-lr-0.1",
         "inner-lr-0.5",
         "inner-lr-1",
+        "inner-lr-chosen",
         "inner-lr-0.5-adapted",
         "inner-lr-0.5-first",
         "ms-metabalance-adapted",
@@ -98,6 +105,8 @@ def families() -> dict[str, tuple[str, dict[str, dict[str, Any]]]]:
 def methods_for(row: str) -> list[str]:
     """The names of the methods that a row is read from."""
     about = rows()[row]
+    if isinstance(about.get("among"), list):
+        return list(about["among"])
     if "among" in about:
         return [f"{about['among']}/{member}" for member in families()[about["among"]][1]]
     return [about.get("of", row)]
@@ -113,7 +122,15 @@ def resolve(method: str, task: str, protocol: str) -> Method:
     else:
         own = rows()[method]
         kind = own["kind"]
-    own = {name: value for name, value in own.items() if name not in ("kind", "title")}
-    base = "plain" if kind == "weighted" else kind
-    recipe = config.get(base, {}) | config.get("protocol", {}).get(protocol, {}).get(kind, {}) | own
+
+    def recipe_of(base: str) -> dict[str, Any]:
+        found: dict[str, Any] = config.get(base, {}) | config.get("protocol", {}).get(protocol, {}).get(
+            base, {}
+        )
+        return found
+
+    recipe = recipe_of("plain" if kind == "weighted" else kind)
+    if "optimizer_of" in own:
+        recipe |= {name: recipe_of(own["optimizer_of"])[name] for name in OPTIMIZER}
+    recipe |= {name: value for name, value in own.items() if name not in ABOUT}
     return Method(method, kind, recipe, config["network"])

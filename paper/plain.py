@@ -6,7 +6,6 @@ small that a step of one network costs as much as a step of ten).
 """
 
 import copy
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 from metabalance.nn import MLP, LossFunction, class_logits
 from metabalance.sampling import BatchStream
 from metabalance.training import seeded
-from paper.curves import Curve, roc_auc
+from paper.curves import Curve, ends_of_epochs, roc_auc
 from paper.pools import sampler_for
 from paper.protocols import Part, Split
 
@@ -64,10 +63,7 @@ def train_plain(
     base = copy.deepcopy(modules[0]).to("meta")
     gradients = _stacked_gradients(base, loss_fn)
     optimizer = optimizer_for(list(params.values()), recipe)
-    ends = [
-        [math.ceil(epoch * stream.pass_size / stream.batch_size) for epoch in range(1, recipe["epochs"] + 1)]
-        for stream in streams
-    ]
+    ends = [ends_of_epochs(recipe["epochs"], stream.pass_size, recipe["batch_size"]) for stream in streams]
     curves = [Curve() for _ in splits]
     with seeded(seeds[0]):
         for step, (x, y) in enumerate(_batches(streams), start=1):
@@ -76,11 +72,11 @@ def train_plain(
                 parameter.grad = found[name]
             optimizer.step()
             for run, (split, curve) in enumerate(zip(splits, curves, strict=True)):
-                if len(curve.test) < recipe["epochs"] and step == ends[run][len(curve.test)]:
+                if len(curve.test) < len(ends[run]) and step == ends[run][len(curve.test)]:
                     at = {name: parameter[run].detach() for name, parameter in params.items()}
                     modules[run].train(score_with_dropout)
                     record(curve, modules[run], at, split)
-            if all(len(curve.test) == recipe["epochs"] for curve in curves):
+            if step == max(of_run[-1] for of_run in ends):
                 return curves
     raise RuntimeError("the streams ended")  # they have no end
 

@@ -38,7 +38,7 @@ def test_recipes_are_the_papers():
 
 def test_runs_that_are_done_are_not_repeated(tmp_path):
     def units():
-        return missing_units("table7", ["loan"], ["sound"], 2, tmp_path, tmp_path, "compiled")
+        return missing_units(needed("table7"), ["loan"], ["sound"], 2, tmp_path, tmp_path, "compiled")
 
     assert [unit.seeds for unit in units()] == [(0, 1)] * 5
     keep(tmp_path, "sound", "adasyn", 0, 0.5)

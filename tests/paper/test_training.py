@@ -76,6 +76,12 @@ def test_runs_of_unlike_length_end_after_their_own_epochs(splits, tmp_path):
     np.testing.assert_allclose(together[0].test, alone[0].test, atol=1e-12)
 
 
+def test_epochs_shorter_than_a_batch_end_together(splits, tmp_path):
+    recipe = {**PLAIN, "batch_size": 230, "epochs": 3}  # 153 rows: epochs end after 1, 2 and 2 batches
+    curves = train_plain(splits, [0, 1, 2], recipe, NETWORK, LOSS, score_with_dropout=False, pools=tmp_path)
+    assert [len(curve.test) for curve in curves] == [2, 2, 2]
+
+
 def test_an_epoch_of_metabalance_is_a_pass_of_its_query_stream(splits, tmp_path):
     curves = train_meta(splits[0], 0, META, NETWORK, LOSS, score_with_dropout=False, pools=tmp_path)
     # 2 × 128 query rows a pass, 48 a draw: epochs end after 6, 11, 16 and 22 updates
