@@ -13,17 +13,18 @@ from typing import Any
 
 from paper.chosen import choices_of, scores_of
 from paper.layout import Table
-from paper.methods import STRATEGIES, TABLES, TASKS, rows
-from paper.protocols import PROTOCOLS
+from paper.methods import STRATEGIES, TABLES, TASKS, methods_for, rows
+from paper.protocols import OVERLAP, PROTOCOLS
 from paper.statistics import Estimate, estimate, paired_difference, standard_errors_apart
-from paper.store import RESULTS, read_scores
+from paper.store import RESULTS, read_runs, read_scores
 
 HERE = Path(__file__).parent
-TASK_TITLES = {
-    "fraud": "Card fraud",
-    "fraud-thinned": "Card fraud, frauds thinned to 0.172 %",
-    "loan": "Loan default",
-}
+PREAMBLE = (
+    "Made by `python -m paper.report` from the files in paper/results, which hold recipe, seconds, versions\n"
+    "and hardware of every run. Differences are of paired runs, with 95 % intervals; those of “sound” are\n"
+    "corrected for splits that share rows (Nadeau and Bengio 2003), the others speak of their one split.\n\n"
+    "Protocols:\n\n" + "\n".join(f"- **{name}**: {text}" for name, text in PROTOCOLS.items()) + "\n"
+)
 Published = Mapping[str, Mapping[str, Mapping[str, float | Sequence[float]]]]
 
 
@@ -34,6 +35,7 @@ def rows_table(root: Path, table: str, task: str, protocol: str, published: Publ
     scores = {name: of_row for name, of_row in scores.items() if of_row}
     if not scores:
         return None
+    about = _about(root, task, protocol, methods_for(next(iter(scores)))[0])
     naive = scores_of(root, task, protocol, "naive")
     ablation = scores_of(root, task, protocol, "no-adaptation")
     theirs = published.get(table, {}).get(task, {})
@@ -42,13 +44,13 @@ def rows_table(root: Path, table: str, task: str, protocol: str, published: Publ
         ours = estimate(of_row.values())
         cells = [rows()[name]["title"], _shown(ours), str(ours.runs)]
         cells += _beside(ours, theirs.get(name)) if theirs else []
-        cells += [_paired(of_row, naive), _paired(of_row, ablation)]
+        cells += [_paired(of_row, naive, protocol), _paired(of_row, ablation, protocol)]
         body.append(cells)
     heads = ["method", "ROC-AUC", "runs"] + (["paper", "difference in s. e."] if theirs else [])
     heads += ["− naive (95 %)", "− no adaptation (95 %)"]
     absent = [name for name in names if name not in scores]
     note = f" Not run: {', '.join(absent)}." if absent else ""
-    return Table(f"{_caption(table, task, protocol)} Mean ± standard error over runs.{note}", heads, body)
+    return Table(f"{_caption(table, about)} Mean ± standard error over runs.{note}", heads, body)
 
 
 def grid_table(root: Path, task: str, protocol: str, errors: bool) -> Table | None:
@@ -77,12 +79,24 @@ def grid_table(root: Path, task: str, protocol: str, errors: bool) -> Table | No
     ]
     runs = max(found[key].runs for key in found)
     what = "Standard errors" if errors else "Mean ROC-AUC"
-    caption = f"{_caption('table6' if errors else 'table2', task, protocol)} {what} over {runs} runs."
+    support, query = next(iter(found))
+    method = f"grid-no-adaptation/{query}" if support == "no adaptation" else f"grid/{support}-{query}"
+    about = _about(root, task, protocol, method)
+    caption = f"{_caption('table6' if errors else 'table2', about)} {what} over {runs} runs."
     return Table(caption, ["support ↓ query →", *STRATEGIES], body)
 
 
-def _caption(table: str, task: str, protocol: str) -> str:
-    return f"Table {table.removeprefix('table')}, {TASK_TITLES[task]}, protocol “{protocol}”."
+def _about(root: Path, task: str, protocol: str, method: str) -> Mapping[str, Any]:
+    """What is kept of one run: the data, the protocol, the machine."""
+    return next(iter(read_runs(root, task, protocol, method).values()))
+
+
+def _caption(table: str, run: Mapping[str, Any]) -> str:
+    data = run["data"]
+    return (
+        f"Table {table.removeprefix('table')}, {data['title']}, {data['rows']:,} rows with "
+        f"{data['positives']:,} positives, protocol “{run['protocol']}”."
+    )
 
 
 def _shown(found: Estimate) -> str:
@@ -97,17 +111,17 @@ def _beside(ours: Estimate, theirs: float | Sequence[float] | None) -> list[str]
     return [f"{mean:.4f} ± {error:.4f}", f"{standard_errors_apart(ours, mean, error):+.1f}"]
 
 
-def _paired(scores: Mapping[int, float], reference: Mapping[int, float]) -> str:
+def _paired(scores: Mapping[int, float], reference: Mapping[int, float], protocol: str) -> str:
     if not reference or scores == reference:
         return ""
-    mean, half = paired_difference(scores, reference)
+    mean, half = paired_difference(scores, reference, OVERLAP[protocol])
     return f"{mean:+.4f} ± {half:.4f}".replace("-", "−")
 
 
 def make_tables(root: Path, published: Published) -> dict[str, list[Table]]:
     """All tables that there are results for."""
     made: dict[str, list[Table | None]] = {}
-    for task in TASK_TITLES:
+    for task in (*TASKS, "fraud-thinned"):
         for protocol in PROTOCOLS:
             for table in TABLES:
                 made.setdefault(table, []).append(rows_table(root, table, task, protocol, published))
@@ -128,7 +142,7 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     for name, tables in make_tables(arguments.results, published).items():
         if tables:
-            text = "\n".join(table.to_markdown() for table in tables)
+            text = "\n".join([PREAMBLE, *(table.to_markdown() for table in tables)])
             (arguments.out / f"{name}.md").write_text(text, encoding="utf-8")
             latex = "\n".join(table.to_latex() for table in tables)
             (arguments.out / f"{name}.tex").write_text(latex, encoding="utf-8")

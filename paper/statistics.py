@@ -23,11 +23,22 @@ def estimate(scores: Collection[float]) -> Estimate:
     return Estimate(float(values.mean()), error, len(values))
 
 
-def paired_difference(scores: Mapping[int, float], reference: Mapping[int, float]) -> tuple[float, float]:
-    """Mean of scores − reference over the seeds of both, and half the width of its 95 % interval (t)."""
+def paired_difference(
+    scores: Mapping[int, float], reference: Mapping[int, float], overlap: float = 0.0
+) -> tuple[float, float]:
+    """Mean of scores − reference over the seeds of both, and half the width of its 95 % interval (t).
+
+    Runs on random splits of the same rows share most of these, so that their differences vary less than
+    those of new rows would: ``overlap``, the rows tested over the rows trained on, widens the interval by
+    Nadeau and Bengio (2003), "Inference for the generalization error". 0 is for runs on one split, whose
+    interval then speaks of that split alone.
+    """
     seeds = sorted(set(scores) & set(reference))
     found = estimate([scores[seed] - reference[seed] for seed in seeds])
-    return found.mean, found.error * float(t.ppf(0.975, found.runs - 1)) if found.runs > 1 else math.nan
+    if found.runs < 2:
+        return found.mean, math.nan
+    error = found.error * math.sqrt(1 + overlap * found.runs)
+    return found.mean, error * float(t.ppf(0.975, found.runs - 1))
 
 
 def standard_errors_apart(ours: Estimate, mean: float, error: float) -> float:

@@ -22,12 +22,17 @@ def write_run(path: Path, content: Mapping[str, Any]) -> None:
     part.replace(path)
 
 
-def read_scores(root: Path, task: str, protocol: str, method: str) -> dict[int, dict[str, Any]]:
-    """Return seed → {"meta": scores, "adapted": scores} or {"plain": scores} of the runs that are done."""
+def read_runs(root: Path, task: str, protocol: str, method: str) -> dict[int, dict[str, Any]]:
+    """Return seed → everything that is kept of a run, for the runs that are done."""
     folder = path_of(root, task, protocol, method, 0).parent
     if not folder.is_dir():
         return {}
     return {
-        int(path.stem): json.loads(path.read_text(encoding="utf-8"))["scores"]
+        int(path.stem): json.loads(path.read_text(encoding="utf-8"))
         for path in sorted(folder.glob("*.json"), key=lambda path: int(path.stem))
     }
+
+
+def read_scores(root: Path, task: str, protocol: str, method: str) -> dict[int, dict[str, Any]]:
+    """Return seed → {"meta": scores, "adapted": scores} or {"plain": scores} of the runs that are done."""
+    return {seed: run["scores"] for seed, run in read_runs(root, task, protocol, method).items()}

@@ -12,7 +12,9 @@ from paper.store import path_of, write_run
 
 def keep(root, protocol, method, seed, test, valid=None, kind="meta"):
     scores = {"test_auc": test} | ({} if valid is None else {"valid_auc": valid})
-    write_run(path_of(root, "loan", protocol, method, seed), {"scores": {kind: scores, "adapted": scores}})
+    about = {"data": {"title": "Loans", "rows": 1000, "positives": 10}, "protocol": protocol}
+    content = {**about, "scores": {kind: scores, "adapted": scores}}
+    write_run(path_of(root, "loan", protocol, method, seed), content)
 
 
 def test_every_row_of_the_tables_has_runs_behind_it():
@@ -78,6 +80,7 @@ def test_tables_show_differences_of_paired_runs_and_the_papers_figures(tmp_path)
     assert under[:5] == ["Under-sampling", "0.7100 ± 0.0577", "3", "0.5000 ± 0.0000", "+3.6"]
     assert under[5] == "+0.0100 ± 0.0000"
     assert naive[3:6] == ["", "", ""]
+    assert table.caption.startswith("Table 1, Loans, 1,000 rows with 10 positives, protocol “paper”.")
     assert "Not run: over, smote" in table.caption
     (without,) = make_tables(tmp_path, {})["table1"]
     assert "paper" not in without.heads
@@ -102,6 +105,8 @@ def test_statistics():
     mean, half = paired_difference({0: 1.0, 1: 2.0, 2: 4.0, 9: 7.0}, {0: 0.0, 1: 0.0, 2: 0.0})
     assert mean == pytest.approx(7 / 3)
     assert half == pytest.approx(4.302653 * 1.527525 / 3**0.5, rel=1e-6)
+    wider = paired_difference({0: 1.0, 1: 2.0, 2: 4.0}, {0: 0.0, 1: 0.0, 2: 0.0}, overlap=0.25)
+    assert wider == (mean, pytest.approx(4.302653 * 1.527525 * (1 / 3 + 0.25) ** 0.5, rel=1e-6))
 
 
 def test_layout():
