@@ -368,3 +368,22 @@ def test_cuda_streams_draw_the_same_rows(table, query):
     drawn = there.draw()
     assert all(part.device.type == "cuda" for pair in drawn for part in pair)
     assert_close(drawn, here.draw(), check_device=False)
+
+
+def test_streams_balance_by_groups_that_are_not_the_labels():
+    rng = np.random.default_rng(0)
+    group = np.repeat([3, 8], [90, 10])
+    y = np.stack([rng.integers(5, size=100), np.arange(100)], axis=1)  # a label and the number of the row
+    x = np.arange(100.0)
+    stream = BatchStream(x, y, strategy="under", balance_by=group, batch_size=20, random_state=0)
+    rows, known = stream.draw()
+    assert known.shape == (20, 2)
+    assert np.bincount(group[known[:, 1]])[[3, 8]].tolist() == [10, 10]
+    np.testing.assert_array_equal(rows, known[:, 1])
+    meta = MetaBatchStream(x, y, query="over", balance_by=group, meta_steps=2, random_state=0)
+    (_, natural), (_, over) = meta.draw()
+    assert (natural.shape, over.shape) == ((2, 24, 2), (2, 16, 2))
+    with pytest.raises(ValueError, match="smote makes rows for class ids y only"):
+        BatchStream(x[:, None], y, strategy="smote", balance_by=group, batch_size=4)
+    with pytest.raises(ValueError, match="one label per row"):
+        BatchStream(x, y, balance_by=group[::2], batch_size=4)

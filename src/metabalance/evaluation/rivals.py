@@ -1,7 +1,8 @@
 """What a user would pick instead of a network: the classifiers of the neighbouring libraries.
 
-All get the networks' encoding (one-hot categories, imputed and clipped numbers) and fixed settings: the
-boosters could do more with their own handling of categories and missing values, tuning and early stopping.
+Boosted trees see categories and gaps as they are, the others the networks' encoding (one-hot categories,
+imputed and clipped numbers). LightGBM chooses its number of trees and logistic regression its C inside the
+training part; the rest are their libraries' defaults.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,9 +15,11 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.utils.multiclass import unique_labels
 
 from metabalance.estimators.tables import make_encoder
+from metabalance.evaluation.boosting import EarlyStoppedLightGBM, FramedClassifier
 
 
 class EncodedClassifier(ClassifierMixin, BaseEstimator):
@@ -53,76 +56,124 @@ class EncodedClassifier(ClassifierMixin, BaseEstimator):
         return encoded.reshape(len(encoded), -1)
 
 
+class TunedLogisticRegression(ClassifierMixin, BaseEstimator):
+    """Logistic regression with C chosen among 0.001 … 100 by cross-validated ROC-AUC.
+
+    There are five folds, or as many as the rarest class has rows; with a single one C stays 1.
+
+    Parameters
+    ----------
+    class_weight : "balanced" or None
+    random_state : int
+        Seed of the folds.
+    """
+
+    def __init__(self, class_weight: str | None = None, random_state: int = 0) -> None:
+        self.class_weight = class_weight
+        self.random_state = random_state
+
+    def fit(self, X: NDArray[np.float32], y: Any) -> Self:
+        """Choose C, then fit to all rows."""
+        self.classes_, counts = np.unique(y, return_counts=True)
+        model = LogisticRegression(max_iter=2000, class_weight=self.class_weight)
+        folds = min(5, int(counts.min()))
+        if folds > 1:
+            cv = StratifiedKFold(folds, shuffle=True, random_state=self.random_state)
+            scoring = "roc_auc" if len(counts) == 2 else "roc_auc_ovr"
+            model = GridSearchCV(model, {"C": np.logspace(-3, 2, 6)}, cv=cv, scoring=scoring)
+        self.model_ = model.fit(X, y)
+        return self
+
+    def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return class probabilities, shape (n, n_classes)."""
+        probabilities: NDArray[np.float64] = self.model_.predict_proba(X)
+        return probabilities
+
+    def predict(self, X: NDArray[np.float32]) -> NDArray[Any]:
+        """Return the most probable class."""
+        labels: NDArray[Any] = self.model_.predict(X)
+        return labels
+
+
 @dataclass(frozen=True)
 class Rival:
     """A rival's titles and how it is made for a seed."""
 
     title: str
     description: str
-    make: Callable[[int], Any]
+    make: Callable[[int], BaseEstimator]
 
-    def build(self, shared: Mapping[str, Any], seed: int) -> EncodedClassifier:
+    def build(self, shared: Mapping[str, Any], seed: int) -> BaseEstimator:
         """Return the unfitted rival; the networks' shared options do not concern it."""
-        return EncodedClassifier(self.make(seed))
+        return self.make(seed)
 
 
-def _lightgbm(seed: int, **options: Any) -> Any:
+def _lightgbm(seed: int, balanced: bool = False) -> BaseEstimator:
     try:
         from lightgbm import LGBMClassifier
     except ImportError as error:
         raise ValueError(
             "LightGBM is not installed: pip install 'metabalance[rivals]', or leave the method out"
         ) from error
-    return LGBMClassifier(
-        n_estimators=300,
-        learning_rate=0.03,
-        num_leaves=15,
-        verbose=-1,
-        n_jobs=1,
-        random_state=seed,
-        **options,
+    classifier = LGBMClassifier(
+        n_estimators=2000, learning_rate=0.03, num_leaves=15, verbose=-1, n_jobs=1, random_state=seed
     )
+    return EarlyStoppedLightGBM(classifier, balanced)
+
+
+def _histogram(seed: int, **options: Any) -> BaseEstimator:
+    return FramedClassifier(
+        HistGradientBoostingClassifier(categorical_features="from_dtype", random_state=seed, **options)
+    )
+
+
+def _logistic(seed: int, **options: Any) -> BaseEstimator:
+    return EncodedClassifier(TunedLogisticRegression(random_state=seed, **options))
 
 
 RIVALS: Mapping[str, Rival] = {
     "logistic-regression": Rival(
-        "Logistic regression",
-        "scikit-learn, C = 1",
-        lambda seed: LogisticRegression(max_iter=2000, random_state=seed),
+        "Logistic regression", "scikit-learn, C by cross-validation, on the networks' encoding", _logistic
     ),
     "logistic-regression:balanced": Rival(
         "Logistic regression, balanced",
-        "scikit-learn, C = 1, classes weighted by inverse frequency",
-        lambda seed: LogisticRegression(max_iter=2000, class_weight="balanced", random_state=seed),
+        "scikit-learn, C by cross-validation, on the networks' encoding, classes weighted",
+        lambda seed: _logistic(seed, class_weight="balanced"),
     ),
     "hist-gradient-boosting": Rival(
         "Histogram gradient boosting",
-        "scikit-learn's defaults, on the networks' encoding",
-        lambda seed: HistGradientBoostingClassifier(random_state=seed),
+        "scikit-learn's defaults, with its own handling of categories",
+        _histogram,
     ),
     "hist-gradient-boosting:balanced": Rival(
         "Histogram gradient boosting, balanced",
-        "scikit-learn's defaults, on the networks' encoding, classes weighted",
-        lambda seed: HistGradientBoostingClassifier(class_weight="balanced", random_state=seed),
+        "scikit-learn's defaults, with its own handling of categories, classes weighted",
+        lambda seed: _histogram(seed, class_weight="balanced"),
     ),
     "lightgbm": Rival(
-        "LightGBM", "300 trees of 15 leaves, learning rate 0.03, on the networks' encoding", _lightgbm
+        "LightGBM",
+        "trees of 15 leaves, rate 0.03, their number by early stopping, its own handling of categories",
+        _lightgbm,
     ),
     "lightgbm:balanced": Rival(
-        "LightGBM, balanced",
-        "300 trees of 15 leaves, learning rate 0.03, on the networks' encoding, classes weighted",
-        lambda seed: _lightgbm(seed, class_weight="balanced"),
+        "LightGBM, balanced", "as LightGBM, classes weighted", lambda seed: _lightgbm(seed, balanced=True)
     ),
     "balanced-random-forest": Rival(
         "Balanced random forest",
         "imbalanced-learn, 200 trees, each on a balanced bootstrap sample",
-        lambda seed: BalancedRandomForestClassifier(
-            n_estimators=200, sampling_strategy="all", replacement=True, bootstrap=False, random_state=seed
+        lambda seed: EncodedClassifier(
+            BalancedRandomForestClassifier(
+                n_estimators=200,
+                sampling_strategy="all",
+                replacement=True,
+                bootstrap=False,
+                random_state=seed,
+            )
         ),
     ),
     "easy-ensemble": Rival(
         "Easy ensemble",
         "imbalanced-learn, 10 AdaBoost learners, each on a balanced sample",
-        lambda seed: EasyEnsembleClassifier(n_estimators=10, random_state=seed),
+        lambda seed: EncodedClassifier(EasyEnsembleClassifier(n_estimators=10, random_state=seed)),
     ),
 }

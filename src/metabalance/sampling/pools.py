@@ -21,11 +21,23 @@ from metabalance.sampling.strategies import SamplerLike, resolve_strategy
 
 @dataclass(frozen=True)
 class Data:
-    """Checked data before any sampling: rows on the device, labels there and on the CPU."""
+    """Checked data before any sampling.
+
+    Parameters
+    ----------
+    x, y : Tensor
+        Rows of shape (n, …) and what is known of each, class ids of shape (n,) or any other integers of shape
+        (n, …), on the device.
+    labels : array of int64, shape (n,)
+        The groups that strategies balance: the class ids, unless others are given.
+    are_classes : bool
+        Whether ``y`` is the labels, so that rows made up for a label have a ``y``.
+    """
 
     x: Tensor
     y: Tensor
     labels: NDArray[np.int64]
+    are_classes: bool
 
 
 @dataclass(frozen=True)
@@ -37,7 +49,7 @@ class Pool:
     strategy : str
         Name.
     x, y : Tensor
-        Rows of shape (m, …) and class ids, int64 of shape (m,), on the device.
+        Rows of shape (m, …) and class ids, int64 of shape (m,) (or what `Data` has), on the device.
     passes : Passes
         Which of these rows a pass takes, and in which order.
     fingerprint : int
@@ -52,7 +64,12 @@ class Pool:
     fingerprint: int
 
 
-def load_data(X: NDArray[Any] | Tensor, y: NDArray[Any] | Tensor, device: str | torch.device) -> Data:
+def load_data(
+    X: NDArray[Any] | Tensor,
+    y: NDArray[Any] | Tensor,
+    device: str | torch.device,
+    balance_by: NDArray[Any] | Tensor | None = None,
+) -> Data:
     """Check rows and labels and put them on the device, without a copy where they are there already.
 
     Raises
@@ -62,10 +79,14 @@ def load_data(X: NDArray[Any] | Tensor, y: NDArray[Any] | Tensor, device: str | 
     TypeError
         If the labels are not integers or X cannot be a tensor.
     """
-    labels = as_labels(y)
     x = _as_tensor(X)
+    labels = as_labels(y if balance_by is None else balance_by)
     check_same_length(x, labels)
-    return Data(x.to(device), _as_tensor(labels).to(device), labels)
+    if balance_by is None:
+        return Data(x.to(device), _as_tensor(labels).to(device), labels, are_classes=True)
+    known = _as_tensor(y)
+    check_same_length(known, labels)
+    return Data(x.to(device), known.to(device), labels, are_classes=False)
 
 
 def make_pool(
@@ -80,6 +101,10 @@ def make_pool(
     resolved = resolve_strategy(strategy.strategy if isinstance(strategy, Remembered) else strategy)
     if resolved.kind == "index":
         return Pool(resolved.name, data.x, data.y, _index_passes(resolved.name, data), fingerprint=0)
+    if not data.are_classes:
+        raise ValueError(
+            f"{resolved.name} makes rows for class ids y only: balance_by goes with natural, over and under"
+        )
     resampled = (
         strategy.resample if isinstance(strategy, Remembered) else partial(resample, strategy=strategy)
     )

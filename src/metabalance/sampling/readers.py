@@ -37,7 +37,7 @@ class PoolReader:
         """Return the next rows and labels, in this leading shape."""
         rows = self._take(torch.Size(shape).numel())
         x, y = self._pool.x.index_select(0, rows), self._pool.y.index_select(0, rows)
-        return x.reshape(*shape, *x.shape[1:]), y.reshape(shape)
+        return x.reshape(*shape, *x.shape[1:]), y.reshape(*shape, *y.shape[1:])
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the pool is and the place in it."""

@@ -51,6 +51,9 @@ class BatchStream:
         Columns between which no rows may be generated.
     class_names : sequence of str, optional
         What messages call the classes 0, 1, …; their ids by default.
+    balance_by : array or tensor of int, shape (n,), optional
+        Groups that "under" and "over" balance in the place of classes, such as sex, region or camera; ``y``
+        may then be integers of any shape (n, …). With "natural", "under" and "over" only.
 
     Attributes
     ----------
@@ -87,12 +90,12 @@ class BatchStream:
         device: str | torch.device = "cpu",
         categorical: NDArray[np.bool_] | None = None,
         class_names: Sequence[str] | None = None,
+        balance_by: NDArray[Any] | Tensor | None = None,
     ) -> None:
         self.batch_size = check_count("batch_size", batch_size)
         seed = as_seed(random_state)
-        pool = make_pool(
-            load_data(X, y, device), strategy, seed=seed, categorical=categorical, class_names=class_names
-        )
+        data = load_data(X, y, device, balance_by)
+        pool = make_pool(data, strategy, seed=seed, categorical=categorical, class_names=class_names)
         self._reader = PoolReader(pool, seed=seed)
 
     @property
@@ -113,6 +116,7 @@ class BatchStream:
         x : Tensor, shape (batch_size, …) or (meta_steps, batch_size, …)
             New memory, which the caller may change.
         y : Tensor of int64, shape (batch_size,) or (meta_steps, batch_size)
+            With further dimensions where the ``y`` given has such.
         """
         if meta_steps is None:
             return self._reader.read(self.batch_size)
@@ -166,6 +170,8 @@ class MetaBatchStream:
         Columns between which no rows may be generated.
     class_names : sequence of str, optional
         What messages call the classes 0, 1, …; their ids by default.
+    balance_by : array or tensor of int, shape (n,), optional
+        As in `BatchStream`, for both streams.
 
     Attributes
     ----------
@@ -208,12 +214,13 @@ class MetaBatchStream:
         device: str | torch.device = "cpu",
         categorical: NDArray[np.bool_] | None = None,
         class_names: Sequence[str] | None = None,
+        balance_by: NDArray[Any] | Tensor | None = None,
     ) -> None:
         self.meta_steps = check_count("meta_steps", meta_steps)
         self.support_batch_size = check_count("support_batch_size", support_batch_size)
         self.query_batch_size = check_count("query_batch_size", query_batch_size)
         seed = as_seed(random_state)
-        data = load_data(X, y, device)
+        data = load_data(X, y, device, balance_by)
         make = partial(make_pool, data, seed=seed, categorical=categorical, class_names=class_names)
         support_pool = make(support)
         same = query is support or (isinstance(query, str) and query == support)

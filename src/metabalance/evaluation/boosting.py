@@ -1,0 +1,126 @@
+"""Boosted trees as their users run them: raw numbers with gaps, categories as such, early stopping."""
+
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import unique_labels
+
+from metabalance.estimators.columns import CategoryColumn, kind_of
+from metabalance.training import stratified_holdout
+
+MAX_CATEGORIES = 200  # scikit-learn's boosting takes up to 255
+HELD_OUT = 0.2
+PATIENCE = 50
+
+
+class TreeFrame:
+    """Turns a table into what boosting libraries read natively: floats with NaN, and categories.
+
+    Of a column with more than 200 categories the rarer ones share one, and a category not seen in ``fit``
+    is a missing value. Arrays of more dimensions are flattened.
+    """
+
+    def fit(self, X: Any) -> Self:
+        """Learn which columns hold categories, and which."""
+        self._categories: dict[int, tuple[str, ...]] = {}
+        for place, label, column in self._columns(X):
+            if kind_of(column, label) is CategoryColumn:
+                fitted = CategoryColumn.fit(CategoryColumn.read(column, label), MAX_CATEGORIES)
+                self._categories[place] = (*fitted.categories, *(("other",) if fitted.other else ()))
+        return self
+
+    def transform(self, X: Any) -> pd.DataFrame:
+        """Return the table with columns c0, c1, … (LightGBM refuses many a name)."""
+        columns = {}
+        for place, label, column in self._columns(X):
+            known = self._categories.get(place)
+            if known is None:
+                columns[f"c{place}"] = column.to_numpy(dtype=np.float64, na_value=np.nan)
+            else:
+                names = CategoryColumn.read(column, label)
+                if known[-1] == "other":
+                    among = set(known)
+                    names = [name if name is None or name in among else "other" for name in names]
+                columns[f"c{place}"] = pd.Categorical(names, categories=list(known))
+        return pd.DataFrame(columns)
+
+    @staticmethod
+    def _columns(X: Any) -> Any:
+        frame = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X).reshape(len(X), -1))
+        return ((place, str(name), frame.iloc[:, place]) for place, name in enumerate(frame.columns))
+
+
+class FramedClassifier(ClassifierMixin, BaseEstimator):
+    """A classifier of boosted trees behind a `TreeFrame` that is fitted to the same training rows.
+
+    Parameters
+    ----------
+    classifier : scikit-learn classifier
+        Takes data frames with NaN and categorical columns.
+    """
+
+    def __init__(self, classifier: Any) -> None:
+        self.classifier = classifier
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Fit the frame, then the classifier."""
+        self.classes_ = unique_labels(y)
+        self.frame_ = TreeFrame().fit(X)
+        self.classifier_ = self._fitted(self.frame_.transform(X), np.asarray(y))
+        return self
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return class probabilities, shape (n, n_classes)."""
+        probabilities: NDArray[np.float64] = self.classifier_.predict_proba(self.frame_.transform(X))
+        return probabilities
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the most probable class."""
+        labels: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        return labels
+
+    def _fitted(self, frame: pd.DataFrame, y: NDArray[Any]) -> Any:
+        return clone(self.classifier).fit(frame, y)
+
+
+class EarlyStoppedLightGBM(FramedClassifier):
+    """LightGBM with the number of trees chosen on held-out rows, then fitted to all rows with that number.
+
+    A fifth of each class is held out; boosting stops after 50 trees without a lower log-loss on it.
+
+    Parameters
+    ----------
+    classifier : lightgbm.LGBMClassifier
+        With as many trees as are allowed, and a ``random_state``, which the split takes too.
+    balanced : bool, default=False
+        Weigh rows by inverse class frequency, also where the log-loss is measured.
+    """
+
+    def __init__(self, classifier: Any, balanced: bool = False) -> None:
+        super().__init__(classifier)
+        self.balanced = balanced
+
+    def _fitted(self, frame: pd.DataFrame, y: NDArray[Any]) -> Any:
+        from lightgbm import early_stopping  # an optional dependency, which made the classifier
+
+        codes = np.searchsorted(self.classes_, y)
+        rng = np.random.default_rng(self.classifier.random_state)
+        train, valid = stratified_holdout(codes, HELD_OUT, rng, self.classes_)
+        weights = compute_sample_weight("balanced", y) if self.balanced else np.ones(len(y))
+        probe = clone(self.classifier).fit(
+            frame.iloc[train],
+            y[train],
+            sample_weight=weights[train],
+            eval_X=frame.iloc[valid],
+            eval_y=y[valid],
+            eval_sample_weight=[weights[valid]],
+            callbacks=[early_stopping(PATIENCE, verbose=False)],
+        )
+        self.n_trees_ = max(1, int(probe.best_iteration_))
+        return (
+            clone(self.classifier).set_params(n_estimators=self.n_trees_).fit(frame, y, sample_weight=weights)
+        )
