@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+PARTS = {"data", "recipe", "network", "scores"}
 
 
 def path_of(root: Path, task: str, protocol: str, method: str, seed: int) -> Path:
@@ -28,11 +29,16 @@ def read_runs(root: Path, task: str, protocol: str, method: str) -> dict[int, di
     if not folder.is_dir():
         return {}
     return {
-        int(path.stem): json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted(folder.glob("*.json"), key=lambda path: int(path.stem))
+        int(path.stem): _read(path)
+        for path in sorted(folder.glob("[0-9]*.json"), key=lambda path: int(path.stem))
     }
 
 
-def read_scores(root: Path, task: str, protocol: str, method: str) -> dict[int, dict[str, Any]]:
-    """Return seed → {"meta": scores, "adapted": scores} or {"plain": scores} of the runs that are done."""
-    return {seed: run["scores"] for seed, run in read_runs(root, task, protocol, method).items()}
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        run: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is damaged ({error}): delete it, and it will be run again") from error
+    if not isinstance(run, dict) or not run.keys() >= PARTS:
+        raise ValueError(f"{path} is not the result of a run: delete it, and it will be run again")
+    return run
