@@ -12,8 +12,10 @@ from paper.store import read_runs
 Scores = Mapping[str, Any]
 
 
-def scores_of(root: Path, task: str, protocol: str, row: str) -> dict[int, float]:
+def scores_of(root: Path, task: str, protocol: str, row: str, what: str = "test_auc") -> dict[int, float]:
     """Return seed → ROC-AUC on the test rows, for the runs that are done and did not diverge.
+
+    ``what`` may also be "last_test_auc" or "oracle_auc" (see `paper.curves.Curve.summary`).
 
     A row that is the best of a family takes, under the sound protocol, in each run the member that is best by
     that run's validation rows; elsewhere there are none, and it is the member with the best mean on the test
@@ -24,15 +26,15 @@ def scores_of(root: Path, task: str, protocol: str, row: str) -> dict[int, float
     found = {method: _scores(root, task, protocol, method, which) for method in methods_for(row)}
     if "among" not in about:
         (only,) = found.values()
-        return {seed: scores["test_auc"] for seed, scores in only.items()}
+        return {seed: scores[what] for seed, scores in only.items()}
     seeds = _common_seeds(found)
     if protocol == "sound":
         best = {seed: _best_by_validation(found, seed) for seed in seeds}
-        return {seed: found[method][seed]["test_auc"] for seed, method in best.items()}
+        return {seed: found[method][seed][what] for seed, method in best.items()}
     if not seeds:
         return {}
     top = max(found.values(), key=lambda runs: float(np.mean([runs[seed]["test_auc"] for seed in seeds])))
-    return {seed: top[seed]["test_auc"] for seed in seeds}
+    return {seed: top[seed][what] for seed in seeds}
 
 
 def diverged(root: Path, task: str, protocol: str, row: str) -> int:

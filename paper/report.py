@@ -100,6 +100,32 @@ def grid_table(root: Path, task: str, protocol: str, published: Published, error
     return Table(f"{caption} {what}", ["support ↓ query →", *PAPER_STRATEGIES], body)
 
 
+def epochs_table(root: Path, task: str) -> Table | None:
+    """What the choice of the epoch does to the rows of Table 1."""
+    columns = {
+        "paper: last epoch": ("paper", "test_auc"),
+        "paper: best epoch on the test rows": ("paper", "oracle_auc"),
+        "sound: last epoch": ("sound", "last_test_auc"),
+        "sound: best epoch on the validation rows": ("sound", "test_auc"),
+    }
+    body, methods = [], []
+    for name in TABLES["table1"]:
+        if "among" in rows()[name]:
+            continue
+        scores = [scores_of(root, task, protocol, name, what) for protocol, what in columns.values()]
+        if all(scores):
+            methods += methods_for(name)
+            body.append([rows()[name]["title"], *(_shown(estimate(each.values())) for each in scores)])
+    if not body:
+        return None
+    data = _data_of(root, task, "paper", methods)
+    caption = (
+        f"Epochs, {data['title']}. Mean ROC-AUC ± standard error over runs. The best epoch on the test rows is "
+        "no result but an upper bound: how good a row would be had its training ended in time."
+    )
+    return Table(caption, ["method", *columns], body)
+
+
 def _data_of(root: Path, task: str, protocol: str, methods: Collection[str]) -> Mapping[str, Any]:
     """The data that all runs of these methods were made from."""
     of_all = [run["data"] for name in methods for run in read_runs(root, task, protocol, name).values()]
@@ -167,6 +193,7 @@ def make_tables(root: Path, published: Published) -> dict[str, list[Table]]:
     """All tables that there are results for."""
     made: dict[str, list[Table | None]] = {}
     for task in (*TASKS, "fraud-thinned"):
+        made.setdefault("epochs", []).append(epochs_table(root, task))
         for protocol in PROTOCOLS:
             for table in TABLES:
                 made.setdefault(table, []).append(rows_table(root, table, task, protocol, published))

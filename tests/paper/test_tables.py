@@ -18,8 +18,11 @@ DATA = {"title": "Loans", "rows": 1000, "positives": 10}
 
 def keep(root, protocol, method, seed, test, valid=None, kind="meta", **other):
     """Keep a run whose scores at θ′ are 0.1 higher on the test rows and the other way round on validation."""
-    scores = {"test_auc": test} | ({} if valid is None else {"valid_auc": valid})
-    adapted = {"test_auc": test + 0.1} | ({} if valid is None else {"valid_auc": -valid})
+    scores, adapted = (
+        {"test_auc": auc, "last_test_auc": auc, "oracle_auc": auc} for auc in (test, test + 0.1)
+    )
+    if valid is not None:
+        scores["valid_auc"], adapted["valid_auc"] = valid, -valid
     kinds = {"meta": scores, "adapted": adapted} if kind == "meta" else {kind: scores}
     content = {"data": DATA, "recipe": {}, "network": {}, "scores": kinds, **other}
     write_run(path_of(root, "loan", protocol, method, seed), content)
@@ -198,6 +201,15 @@ def test_intervals_of_the_sound_protocol_are_wider():
         "released": 0.0,
         "sound": pytest.approx(0.25),  # a fifth of the rows over four fifths
     } == OVERLAP
+
+
+def test_what_the_choice_of_the_epoch_does(tmp_path):
+    for protocol, last, best in (("paper", 0.5, 0.75), ("sound", 0.25, 0.375)):
+        scores = {"test_auc": 0.5, "last_test_auc": last, "oracle_auc": best, "valid_auc": 0.5}
+        for seed in (0, 1):
+            keep(tmp_path, protocol, "naive", seed, 0, kind="plain", scores={"plain": scores})
+    (table,) = make_tables(tmp_path, {})["epochs"]
+    assert [cell[:6] for cell in table.rows[0]] == ["Naive", "0.5000", "0.7500", "0.2500", "0.5000"]
 
 
 def test_signs_without_latex_are_refused():
