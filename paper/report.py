@@ -120,8 +120,8 @@ def epochs_table(root: Path, task: str) -> Table | None:
         return None
     data = _data_of(root, task, "paper", methods)
     caption = (
-        f"Epochs, {data['title']}. Mean ROC-AUC ± standard error over runs. The best epoch on the test rows is "
-        "no result but an upper bound: how good a row would be had its training ended in time."
+        f"Epochs, {data['title']}. Mean ROC-AUC ± standard error over runs. The best epoch on the test rows "
+        "is no result but an upper bound: how good a row would be had its training ended in time."
     )
     return Table(caption, ["method", *columns], body)
 

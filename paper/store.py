@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,14 @@ def read_runs(root: Path, task: str, protocol: str, method: str) -> dict[int, di
     if not folder.is_dir():
         return {}
     return {
-        int(path.stem): _read(path)
+        int(path.stem): _read(path, path.stat().st_mtime_ns)
         for path in sorted(folder.glob("[0-9]*.json"), key=lambda path: int(path.stem))
     }
 
 
-def _read(path: Path) -> dict[str, Any]:
+@cache
+def _read(path: Path, changed: int) -> dict[str, Any]:
+    """Read a run, once as long as the file does not change: the tables ask for the same ones many times."""
     try:
         run: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
