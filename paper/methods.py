@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -65,14 +66,22 @@ class Method:
     network: Mapping[str, Any]
 
 
-def load_config(name: str) -> dict[str, Any]:
-    """Read configs/<name>.toml."""
-    return tomllib.loads((CONFIGS / f"{name}.toml").read_text(encoding="utf-8"))
+@cache
+def load_config(path: Path) -> dict[str, Any]:
+    """Read a TOML file."""
+    return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
+@cache
 def rows() -> dict[str, dict[str, Any]]:
-    """All rows by name."""
-    return load_config("rows")
+    """All rows by name, from configs/rows.
+
+    What a row does not say is the task's recipe (configs/tasks). Its ``kind`` is plain, meta, meta-weight-net
+    or rival, or "chosen" where it is read from the runs of others (see paper/chosen.py): those ``of`` a
+    method, or the best ``among`` a family of methods or a list of them.
+    """
+    files = sorted(CONFIGS.glob("rows/*.toml"))
+    return {name: row for path in files for name, row in load_config(path).items()}
 
 
 def families() -> dict[str, tuple[str, dict[str, dict[str, Any]]]]:
@@ -113,7 +122,7 @@ def methods_for(row: str) -> list[str]:
 
 def resolve(method: str, task: str, protocol: str) -> Method:
     """Return a method with its whole recipe: the task's, then the protocol's, then its own."""
-    config = load_config(task)
+    config = load_config(CONFIGS / "tasks" / f"{task}.toml")
     family, slash, member = method.partition("/")
     if slash:
         kind, members = families()[family]

@@ -6,9 +6,11 @@ writes paper/tables/<table>.md and .tex. What has not been run yet is left out a
 """
 
 import argparse
+import os
 import sys
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -228,12 +230,17 @@ def main() -> None:
             (arguments.out / name).write_text(text, encoding="utf-8")
     except (OSError, ValueError) as error:
         sys.exit(f"paper.report: {error}")
-    print("\n".join(text for name, text in files.items() if name.endswith(".md")))
+    lines = [text for name, text in files.items() if name.endswith(".md")]
     for task in TASKS:
         for family in ("grid", "tuning"):
             counts = choices_of(arguments.results, task, family)
-            if counts:
-                print(f"{task}: {family} chosen by validation: {counts}")
+            lines += [f"{task}: {family} chosen by validation: {counts}"] if counts else []
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without these signs still shows the numbers
+    try:
+        print("\n".join(lines), flush=True)
+    except BrokenPipeError:  # the reader has seen enough, as in "| head"
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -60,6 +60,7 @@ def main() -> None:
     started = time.perf_counter()
     with TemporaryDirectory() as pools:
         try:
+            arguments.results.mkdir(parents=True, exist_ok=True)
             data = {task: load(task, arguments.data_root, arguments.download) for task in arguments.task}
             units = missing_units(
                 needed(arguments.table, arguments.rows),
@@ -76,8 +77,11 @@ def main() -> None:
         done = Parallel(n_jobs=arguments.jobs, return_as="generator_unordered")(
             delayed(run_unit)(unit, data[unit.task], environment) for unit in units
         )
-        for _ in track(done, arguments.table, total=len(units), console=Console(stderr=True)):
-            pass
+        try:
+            for _ in track(done, arguments.table, total=len(units), console=Console(stderr=True)):
+                pass
+        except KeyboardInterrupt:
+            sys.exit("paper.run: interrupted; runs that have ended are kept, the same command goes on")
     runs = sum(len(unit.seeds) for unit in units)
     print(f"{arguments.table}: {runs} runs in {time.perf_counter() - started:.0f} s; the others were there")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-PARTS = {"data", "recipe", "network", "scores"}
+PARTS = ("data", "recipe", "network", "scores")
 
 
 def path_of(root: Path, task: str, protocol: str, method: str, seed: int) -> Path:
@@ -31,7 +31,8 @@ def read_runs(root: Path, task: str, protocol: str, method: str) -> dict[int, di
         return {}
     return {
         int(path.stem): _read(path, path.stat().st_mtime_ns)
-        for path in sorted(folder.glob("[0-9]*.json"), key=lambda path: int(path.stem))
+        for path in sorted(folder.glob("*.json"))
+        if path.stem.isdigit()
     }
 
 
@@ -42,6 +43,15 @@ def _read(path: Path, changed: int) -> dict[str, Any]:
         run: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is damaged ({error}): delete it, and it will be run again") from error
-    if not isinstance(run, dict) or not run.keys() >= PARTS:
+    if not _is_run(run):
         raise ValueError(f"{path} is not the result of a run: delete it, and it will be run again")
     return run
+
+
+def _is_run(run: Any) -> bool:
+    """Whether this has the parts that tables are made of."""
+    if not isinstance(run, dict) or not all(isinstance(run.get(part), dict) for part in PARTS):
+        return False
+    scores = list(run["scores"].values())
+    good = all(isinstance(each, dict) and isinstance(each.get("test_auc"), float) for each in scores)
+    return run["data"].keys() >= {"title", "rows", "positives"} and good and bool(scores or "failure" in run)

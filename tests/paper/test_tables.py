@@ -164,13 +164,31 @@ def test_results_of_different_data_do_not_make_a_table(tmp_path):
         make_tables(tmp_path, {})
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"data": 1}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"data": 1}',
+        '{"data": {}, "recipe": {}, "network": {}, "scores": {}, "failure": ""}',
+        '{"data": {"title": "", "rows": 1, "positives": 1}, "recipe": {}, "network": {}, "scores": {}}',
+        '{"data": {"title": "", "rows": 1, "positives": 1}, "recipe": {}, "network": {}, "scores": {"a": 1}}',
+    ],
+)
 def test_a_damaged_result_is_named(tmp_path, text):
     path = path_of(tmp_path, "loan", "paper", "naive", 3)
     path.parent.mkdir(parents=True)
     path.write_text(text)
     with pytest.raises(ValueError, match=r"naive.3\.json is .*: delete it"):
         make_tables(tmp_path, {})
+
+
+def test_other_files_beside_the_results_are_let_be(tmp_path):
+    keep(tmp_path, "paper", "naive", 0, 0.5, kind="plain")
+    folder = path_of(tmp_path, "loan", "paper", "naive", 0).parent
+    (folder / "0 (copy).json").write_text("{")
+    (folder / "1.77.part").write_text("{")
+    assert scores_of(tmp_path, "loan", "paper", "naive") == {0: 0.5}
 
 
 def test_the_papers_grid_stands_beside_ours(tmp_path):

@@ -103,7 +103,7 @@ def keep(root, method, seed, **changed):
         "data": {"title": "240 loans", "rows": 240, "positives": 40},
         "recipe": dict(method.recipe),
         "network": dict(method.network),
-        "scores": {},
+        "scores": {"plain": {"test_auc": 0.5}},
     }
     path = path_of(root, "loan", "sound", method.name, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
