@@ -138,6 +138,19 @@ def test_the_best_of_a_round_go_on_with_more_epochs(binary) -> None:
     assert 0 < search.rows_drawn_ <= fits * 4096
 
 
+def test_after_a_tie_the_first_of_the_standings_is_the_winner(binary) -> None:
+    scores = iter([0.6, 0.6, 0.7, 0.7, 0.8, 0.8, 0.9, 0.9])  # of four candidates on two folds
+    search = quick_search(
+        quick_net(max_epochs=4, early_stopping=False),
+        support_samplers=["natural", "over"],
+        halving=2,
+        scoring=lambda *about: next(scores, 0.5),  # the last round cannot tell the two left apart
+    ).fit(*binary)
+    assert search.rounds_ == [(4, 2), (2, 4)]
+    assert search.best_params_ == {"support_sampler": "over", "query_sampler": "over"}
+    assert search.standings_.loc[0, ["support", "query"]].tolist() == ["over", "over"]
+
+
 def test_the_seed_decides_and_the_number_of_jobs_does_not(binary) -> None:
     alone, same, other, parallel = (
         quick_search(query_samplers=["smote", "over"], random_state=seed, n_jobs=n_jobs).fit(*binary)

@@ -66,6 +66,14 @@ def test_standings_show_each_candidates_last_round() -> None:
     assert math.isnan(as_standings([entry(0, 0, 0.5)], 5)["error"].item())
 
 
+def test_of_equals_the_first_entry_wins_in_both_tables() -> None:
+    # The first round has put candidate 2 before candidate 0; the last one cannot tell them apart.
+    first = [entry(0, 0, 0.8), entry(1, 0, 0.1), entry(2, 0, 0.9)]
+    entries = [*first, entry(2, 1, 0.5), entry(0, 1, 0.5)]
+    assert as_cv_results(entries, 1)["rank_test_score"].argmin() == 3
+    assert as_standings(entries, max_epochs=15)["query"].tolist() == ["s2", "s0", "s1"]
+
+
 def test_json_is_strict() -> None:
     results = {"cv": as_cv_results(ENTRIES, 2), "object": print, "infinite": math.inf, "no": None}
     read = json.loads(as_json(results), parse_constant=lambda name: 1 / 0)

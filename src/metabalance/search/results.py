@@ -83,12 +83,14 @@ def _ranks(entries: Sequence[Entry]) -> NDArray[np.int32]:
 def as_standings(entries: Sequence[Entry], max_epochs: int) -> pd.DataFrame:
     """Return a row for each candidate, as the last round it took part in left it, the best first.
 
+    Of equals the first is the one that comes first in ``entries``, as for ``best_index_``.
+
     Columns: support, query, one for each further parameter, score (mean over the folds), error (its standard
     error; NaN with one fold), epochs, finished (whether it trained with all epochs), failure (a reason, or
     empty).
     """
-    ranks = _ranks(entries)
-    last = {entry.candidate: (rank, entry) for rank, entry in zip(ranks, entries, strict=True)}
+    ranks = _ranks(entries).tolist()
+    last = {entry.candidate: (ranks[place], place) for place, entry in enumerate(entries)}
     rows = [
         {
             "support": title(entry.params[SUPPORT]),
@@ -100,7 +102,7 @@ def as_standings(entries: Sequence[Entry], max_epochs: int) -> pd.DataFrame:
             "finished": entry.failure is None and entry.epochs == max_epochs,
             "failure": entry.failure or "",
         }
-        for _, entry in sorted(last.values(), key=lambda each: (each[0], each[1].candidate))
+        for entry in (entries[place] for _, place in sorted(last.values()))
     ]
     return pd.DataFrame(rows)
 
