@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.base import BaseEstimator, clone
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
@@ -41,6 +42,18 @@ class Unpicklable(BaseEstimator):
 class CtrlC(Callback):
     def on_batch_begin(self, net, **kwargs):
         raise KeyboardInterrupt
+
+
+class Sized(torch.nn.Module):
+    """A network with an argument of its own."""
+
+    def __init__(self, n_inputs, n_outputs, width):
+        super().__init__()
+        self.hidden = torch.nn.Linear(n_inputs, width)
+        self.output = torch.nn.Linear(width, n_outputs)
+
+    def forward(self, x):
+        return self.output(self.hidden(x).relu())
 
 
 @pytest.mark.parametrize("scoring", [None, "average_precision"])
@@ -197,6 +210,14 @@ def test_candidates_that_fail_are_out(binary) -> None:
     assert search.standings_["failure"].ne("").tolist() == [False, False, True, True]
     with pytest.raises(ValueError, match="no candidate of the search could be trained; natural/under"):
         quick_search(quick_net(inner_lr=1e30)).fit(*binary)
+
+
+def test_arguments_of_the_network_and_the_optimizer_can_be_searched(binary) -> None:
+    grid = {"module__width": [3, 5], "optimizer__eps": [1e-6]}
+    search = quick_search(quick_net(module=Sized), query_samplers=["over"], param_grid=grid).fit(*binary)
+    assert search.standings_["module__width"].sort_values().tolist() == [3, 5]
+    assert search.best_estimator_.module_.hidden.out_features == search.best_params_["module__width"]
+    assert search.best_estimator_.get_params()["optimizer__eps"] == 1e-6
 
 
 def test_warnings_of_the_fits_come_once_of_a_kind(binary) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from sklearn.model_selection import ParameterGrid
 
+from metabalance.estimators.base import FREE_PREFIXES
 from metabalance.sampling import resolve_strategy
 
 SUPPORT, QUERY = "support_sampler", "query_sampler"
@@ -33,7 +34,7 @@ def check_grid(param_grid: Any, known: Mapping[str, Any]) -> list[Params]:
     ----------
     param_grid : mapping of str to list, or None
     known : mapping of str to any
-        The parameters of the estimator.
+        The parameters of the estimator; those of its network and its optimizer need not be among them.
     """
     if param_grid is None:
         return [{}]
@@ -42,8 +43,11 @@ def check_grid(param_grid: Any, known: Mapping[str, Any]) -> list[Params]:
     for name in param_grid:
         if name in OF_THE_SEARCH:
             raise ValueError(f"param_grid holds {name}, which the search sets itself: leave it out")
-        if name not in known:
-            raise ValueError(f"param_grid holds {name!r}, which is no parameter of the estimator")
+        if name not in known and not str(name).startswith(FREE_PREFIXES):
+            raise ValueError(
+                f"param_grid holds {name!r}, which is no parameter of the estimator; arguments of the "
+                f"network or the optimizer start with {' or '.join(FREE_PREFIXES)}"
+            )
     return list(ParameterGrid(dict(param_grid)))
 
 

@@ -54,7 +54,8 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         Strategies to try in the inner and the outer loop; by default the paper's seven. One that cannot work
         on the data (SMOTE on categories) is left out with a warning.
     param_grid : mapping of str to list, optional
-        More parameters of the estimator to try, such as ``{"inner_lr": [0.01, 0.1, 1], "beta": [0, 0.5]}``.
+        More parameters of the estimator to try, such as ``{"inner_lr": [0.01, 0.1, 1], "beta": [0, 0.5]}``,
+        ``module__…`` and ``optimizer__…`` included.
     scoring : str, scorer or None, default=None
         What candidates are scored by; None is ROC-AUC (one-vs-rest for many classes). Early stopping follows
         it too, unless the estimator has a ``scoring`` of its own. A scorer given by name takes the rarer of
