@@ -44,6 +44,17 @@ class CtrlC(Callback):
         raise KeyboardInterrupt
 
 
+class DivergesLate(Callback):
+    """Lets no network train for more epochs than these."""
+
+    def __init__(self, epochs):
+        self.epochs = epochs
+
+    def on_train_begin(self, net, **kwargs):
+        if net.max_epochs > self.epochs:
+            raise FloatingPointError("diverged")
+
+
 class Sized(torch.nn.Module):
     """A network with an argument of its own."""
 
@@ -210,6 +221,29 @@ def test_candidates_that_fail_are_out(binary) -> None:
     assert search.standings_["failure"].ne("").tolist() == [False, False, True, True]
     with pytest.raises(ValueError, match="no candidate of the search could be trained; natural/under"):
         quick_search(quick_net(inner_lr=1e30)).fit(*binary)
+
+
+@pytest.mark.parametrize(("epochs", "decides"), [(6, 1), (3, 0)])
+def test_where_a_later_round_fails_altogether_the_one_before_it_decides(binary, epochs, decides) -> None:
+    net = quick_net(max_epochs=12, early_stopping=False, callbacks=[DivergesLate(epochs)])
+    search = quick_search(net, support_samplers=["natural", "over"], halving=2)
+    expected = (
+        rf"in round {decides + 2} of 3 every candidate failed; \w+/\w+: diverged; the best of round "
+        rf"{decides + 1} is taken, with its {epochs} epochs"
+    )
+    with pytest.warns(UserWarning, match=expected) as caught:
+        search.fit(*binary)
+    assert len(caught) == 1
+    assert search.rounds_ == [(4, 3), (2, 6), (1, 12)]
+    results, best = search.cv_results_, search.best_index_
+    assert results["iter"].max() == decides + 1
+    assert (results["iter"][best], results["rank_test_score"][best]) == (decides, 1)
+    assert search.best_score_ == np.nanmax(results["mean_test_score"][results["iter"] == decides])
+    assert np.isnan(results["mean_test_score"][results["iter"] == decides + 1]).all()
+    standings = search.standings_
+    assert standings.loc[0, ["support", "query"]].tolist() == list(search.best_params_.values())
+    assert standings["finished"].tolist() == (standings["epochs"] == epochs).tolist()
+    assert len(search.history_) == epochs
 
 
 def test_arguments_of_the_network_and_the_optimizer_can_be_searched(binary) -> None:

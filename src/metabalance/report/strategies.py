@@ -33,7 +33,7 @@ def strategies_figure(search: MSMetaBalanceClassifier) -> Figure:
     -------
     matplotlib.figure.Figure
         Support strategies are rows, query strategies columns. A cell holds the mean score over the folds and
-        its standard error. Pairs that did not train with all epochs are grey and hatched and say how many
+        its standard error. Pairs without a score of the last round are grey and hatched and say how many epochs
         they had; the best pair has an orange frame.
     """
     pairs = search.standings_.drop_duplicates(["support", "query"])

@@ -64,7 +64,8 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         An int means that many stratified, shuffled folds. Each part must hold every class.
     halving : int or None, default=3
         A round keeps the best 1/halving of its candidates and gives them ``halving`` times the epochs. None
-        trains every candidate for all epochs.
+        trains every candidate for all epochs. If every candidate of a later round fails, the search ends with
+        a warning: the round before it decides, and its winner is fitted with the epochs that it had there.
     refit : bool, default=True
         Fit the best candidate to all rows; prediction needs it.
     n_jobs : int, optional
@@ -88,10 +89,12 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         As in scikit-learn's halving searches: a row for each candidate in each round, with ``iter`` and
         ``n_resources`` (epochs). ``rank_test_score`` puts later rounds first and compares within a round.
     standings_ : DataFrame
-        A row for each candidate after its last round, the best first.
+        A row for each candidate after its last round, the best first. ``finished`` are those that have a
+        score of the last round. A round in which every candidate failed is in ``cv_results_`` only.
     left_out_ : dict of str to str
         Strategies that cannot work on these data, and why.
     rounds_ : list of (candidates, epochs)
+        As planned.
     n_splits_ : int
     rows_drawn_ : int
         Training rows that all fits drew together, that of ``best_estimator_`` included.
@@ -201,14 +204,17 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
 
         self.n_splits_ = len(folds)
         self.cv_results_ = as_cv_results(entries, self.n_splits_)
-        self.standings_ = as_standings(entries, base.max_epochs)
+        self.standings_ = as_standings(entries)
         self.best_index_ = int(self.cv_results_["rank_test_score"].argmin())
         self.best_params_ = entries[self.best_index_].params
         self.best_score_ = entries[self.best_index_].mean
         self.rows_drawn_ = sum(trial.rows_drawn for entry in entries for trial in entry.trials)
         self.search_seconds_ = time.perf_counter() - started
         if self.refit:
-            self.best_estimator_ = seeded_copy(base, refit_seed, **self.best_params_).fit(X, y)
+            # All epochs, unless the rounds that had more than the winner's failed: the fit would, too.
+            epochs = entries[self.best_index_].epochs
+            best = seeded_copy(base, refit_seed, **self.best_params_, max_epochs=epochs)
+            self.best_estimator_ = best.fit(X, y)
             self.refit_time_ = time.perf_counter() - started - self.search_seconds_
             self.rows_drawn_ += self.best_estimator_.rows_drawn_
         return self
