@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import BaseEstimator, clone
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from skorch.callbacks import Callback
 
@@ -292,12 +292,50 @@ def test_without_refit_there_is_nothing_to_predict_with(binary) -> None:
     assert search.best_params_["support_sampler"] == "natural"
     with pytest.raises(ValueError, match="refit=False"):
         search.predict(binary[0])
+    with pytest.raises(ValueError, match="refit=False"):
+        search.score(*binary)
+
+
+@pytest.mark.parametrize(
+    ("scoring", "metric"), [(None, roc_auc_score), ("average_precision", average_precision_score)]
+)
+def test_its_score_is_the_scoring_of_the_search(binary, scoring, metric) -> None:
+    X, y = binary
+    labels = np.where(y == 1, "a rare one", "usual")
+    search = quick_search(scoring=scoring).fit(X, labels)
+    # More rare rows than others: the positive class is still the one that was rarer in fit.
+    rows = np.concatenate([np.flatnonzero(y == 1), np.flatnonzero(y == 0)[:20]])
+    expected = metric(y[rows], search.predict_proba(X[rows])[:, 0])
+    assert search.score(X[rows], labels[rows]) == pytest.approx(expected, rel=1e-12)
+    assert search.score(X[rows], labels[rows].tolist()) == pytest.approx(expected, rel=1e-12)
+
+
+def test_its_score_may_be_of_labels_and_of_many_classes(binary) -> None:
+    X, y = binary
+    labels = np.where(X[:, 0] > 0, y, 2)
+    search = quick_search(scoring="balanced_accuracy").fit(X, labels)
+    assert search.score(X, labels) == balanced_accuracy_score(labels, search.predict(X))
+    search = quick_search().fit(X, labels)
+    expected = roc_auc_score(labels, search.predict_proba(X), multi_class="ovr")
+    assert search.score(X, labels) == pytest.approx(expected, rel=1e-12)
+
+
+def test_rows_that_cannot_be_scored(binary) -> None:
+    X, y = binary
+    search = quick_search().fit(X, y)
+    with pytest.raises(ValueError, match="the label 2, which was not there in fit; known are 0, 1"):
+        search.score(X[:3], [0, 1, 2])
+    with pytest.raises(ValueError, match="needs rows of both classes, got 3 of one and 0 of the other"):
+        search.score(X[:3], [0, 0, 0])
+    with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[3, 2\]"):
+        search.score(X[:3], [0, 1])
 
 
 def test_it_can_be_cloned_and_searched_over(binary) -> None:
     search = quick_search(query_samplers=["under"])
     assert clone(search).get_params()["estimator__support_batch_size"] == 512
     outer = GridSearchCV(search, {"estimator__beta": [0.0, 0.5]}, cv=2, error_score="raise").fit(*binary)
+    assert outer.score(*binary) == roc_auc_score(binary[1], outer.predict_proba(binary[0])[:, 1])
     assert outer.best_estimator_.best_estimator_.beta == outer.best_params_["estimator__beta"]
 
 

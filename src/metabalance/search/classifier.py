@@ -18,8 +18,8 @@ from sklearn.utils.validation import check_is_fitted, check_memory
 
 from metabalance.estimators import MetaBalanceClassifier
 from metabalance.estimators.attempts import one_of_each_kind
-from metabalance.estimators.choices import check_scoring
-from metabalance.estimators.labels import encode_labels
+from metabalance.estimators.choices import check_scoring, choose_score
+from metabalance.estimators.labels import encode_known_labels, encode_labels
 from metabalance.estimators.parameters import is_whole_number
 from metabalance.estimators.prepared import with_rows
 from metabalance.estimators.splits import Split, make_splits
@@ -57,9 +57,9 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         More parameters of the estimator to try, such as ``{"inner_lr": [0.01, 0.1, 1], "beta": [0, 0.5]}``,
         ``module__…`` and ``optimizer__…`` included.
     scoring : str, scorer or None, default=None
-        What candidates are scored by; None is ROC-AUC (one-vs-rest for many classes). Early stopping follows
-        it too, unless the estimator has a ``scoring`` of its own. A scorer given by name takes the rarer of
-        two classes as the positive one.
+        What candidates are scored by, and `score`; None is ROC-AUC (one-vs-rest for many classes). Early
+        stopping follows it too, unless the estimator has a ``scoring`` of its own. A scorer given by name
+        takes the rarer of two classes as the positive one.
     cv : int, splitter or iterable of (train, test), default=3
         An int means that many stratified, shuffled folds. Each part must hold every class.
     halving : int or None, default=3
@@ -202,6 +202,7 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         for line in one_of_each_kind(workers.warnings):
             warnings.warn(line, UserWarning, stacklevel=2)
 
+        self._class_counts = np.bincount(codes)
         self.n_splits_ = len(folds)
         self.cv_results_ = as_cv_results(entries, self.n_splits_)
         self.standings_ = as_standings(entries)
@@ -239,6 +240,24 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return class probabilities by the best candidate, shape (n_rows, n_classes)."""
         return self._refitted().predict_proba(X)
+
+    def score(self, X: Any, y: Any) -> float:
+        """Return what the best candidate scores on rows X with labels y, by the ``scoring`` of the search.
+
+        By default that is ROC-AUC, not accuracy. scikit-learn's ``cross_val_score`` and ``GridSearchCV`` go
+        by it, unless they have a scoring of their own.
+
+        Raises
+        ------
+        ValueError
+            If y holds labels that were not there in `fit`, or the rows cannot be scored: ROC-AUC needs every
+            class.
+        """
+        best = self._refitted()
+        codes = encode_known_labels(y, best.classes_)
+        check_consistent_length(X, codes)
+        score = choose_score(self.scoring, best.classes_, self._class_counts)
+        return score(best.predict_proba(X), codes)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the best candidate's model to a folder, and with it the results of the search as JSON.
