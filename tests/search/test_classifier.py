@@ -3,6 +3,7 @@
 import json
 import tempfile
 import warnings
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -53,6 +54,16 @@ class DivergesLate(Callback):
     def on_train_begin(self, net, **kwargs):
         if net.max_epochs > self.epochs:
             raise FloatingPointError("diverged")
+
+
+class NotingSeeds(MetaBalanceClassifier):
+    """A network that notes the seed of every fit."""
+
+    seeds: ClassVar[list] = []
+
+    def fit(self, X, y):
+        self.seeds.append(self.random_state)
+        return super().fit(X, y)
 
 
 class Sized(torch.nn.Module):
@@ -144,7 +155,7 @@ def test_resampled_rows_leave_nothing_behind(binary, tmp_path, monkeypatch) -> N
 
 def test_the_best_of_a_round_go_on_with_more_epochs(binary) -> None:
     search = quick_search(
-        quick_net(max_epochs=10),
+        quick_net(max_epochs=10, early_stopping=False),
         support_samplers=["natural", "over"],
         query_samplers=["natural", "under", "over"],
         halving=2,
@@ -157,9 +168,9 @@ def test_the_best_of_a_round_go_on_with_more_epochs(binary) -> None:
         best = np.argsort(-results["mean_test_score"][before], kind="stable")[: after.stop - after.start]
         assert [results["params"][before][place] for place in best] == results["params"][after]
     assert search.best_index_ == 9 + results["mean_test_score"][9:].argmax()
-    assert len(search.history_) <= 10
-    fits = 2 * (results["n_resources"].sum()) + 10
-    assert 0 < search.rows_drawn_ <= fits * 4096
+    assert len(search.history_) == 10
+    # An epoch is one update of 4 × (512 + 512) rows; every candidate has two fits, and one is fitted again.
+    assert search.rows_drawn_ == (2 * results["n_resources"].sum() + 10) * 4096
 
 
 def test_after_a_tie_the_first_of_the_standings_is_the_winner(binary) -> None:
@@ -186,6 +197,18 @@ def test_the_seed_decides_and_the_number_of_jobs_does_not(binary) -> None:
         )
         np.testing.assert_array_equal(alone.predict_proba(binary[0]), again.predict_proba(binary[0]))
     assert (alone.cv_results_["mean_test_score"] != other.cv_results_["mean_test_score"]).all()
+
+
+def test_fits_of_a_fold_share_a_seed_and_those_of_others_have_their_own(binary, monkeypatch) -> None:
+    monkeypatch.setattr(NotingSeeds, "seeds", [])
+    net = NotingSeeds(**quick_net().get_params())
+    quick_search(net, cv=3).fit(*binary)
+    *folds, refit = NotingSeeds.seeds
+    assert folds[:3] == folds[3:]  # of two candidates
+    assert len({*folds, refit}) == 4
+    NotingSeeds.seeds.clear()
+    quick_search(net.set_params(random_state=3), cv=3).fit(*binary)
+    assert NotingSeeds.seeds == [3] * 7
 
 
 def test_strategies_that_cannot_work_are_left_out_with_the_reason(binary) -> None:
