@@ -52,7 +52,8 @@ class MetaBalanceClassifier(ImbalancedClassifier):
         ones. May be changed after the fit.
     module, hidden_sizes, dropout, loss, class_weight, optimizer, lr, weight_decay, lr_schedule, max_epochs, \
 early_stopping, validation_fraction, scoring, callbacks, device, random_state, verbose
-        As in `NeuralClassifier`, but for ``lr``, whose default is 0.005.
+        As in `NeuralClassifier`, but for ``lr``, whose default is 0.005. ``loss="logit_adjusted"`` is meant
+        for natural batches: with balanced query batches, as they are by default, it corrects twice.
     **module_and_optimizer_parameters
         ``module__…`` and ``optimizer__…``.
 
