@@ -50,7 +50,7 @@ def rows_table(root: Path, table: str, task: str, protocol: str, published: Publ
     for name, of_row in scores.items():
         ours, flattered = estimate(of_row.values()), chosen_on_test_rows(name, protocol)
         failures = diverged(root, task, protocol, name)
-        runs = f"{ours.runs}{', all alike' if ours.error == 0 else ''}"
+        runs = f"{ours.runs}{', all alike' if ours.error < 1e-9 else ''}"
         runs += f" ({failures} diverged)" if failures else ""
         cells = [rows()[name]["title"] + (" †" if flattered else ""), _shown(ours), runs]
         cells += _beside(ours, theirs.get(name)) if theirs else []
