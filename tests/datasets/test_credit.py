@@ -160,3 +160,12 @@ def test_loan_from_a_file(tmp_path, loan_frame):
     loan = load_loan_default(tmp_path)
     assert loan.X.shape == (60, 12)
     assert loan.y.sum() == 20
+
+
+@pytest.mark.parametrize(
+    ("share", "kind"), [("a", TypeError), (True, ValueError), (0, ValueError), (0.5, ValueError)]
+)
+def test_a_share_of_frauds_that_cannot_be_met_is_refused(tmp_path, fraud_frame, share, kind):
+    fraud_frame.to_csv(tmp_path / "creditcard.csv", index=False)
+    with pytest.raises(kind, match="positive_share must be"):
+        load_card_fraud(tmp_path, positive_share=share)

@@ -113,6 +113,16 @@ def load_card_fraud(
             f"{_looked(data_root, _FRAUD)}: {_FRAUD.remedy}, or fetch it from OpenML with download=True"
         )
     if positive_share is not None:
+        held = float(y.mean())
+        try:
+            share = float(positive_share)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"positive_share must be a number, got {positive_share!r}") from error
+        if not 0 < share <= held:
+            raise ValueError(
+                f"positive_share must be above 0 and at most {held:.6f}, the share of frauds in these rows, "
+                f"got {positive_share!r}"
+            )
         kept = thin_class(y, 1, positive_share, random_state)
         X, y = X.iloc[kept].reset_index(drop=True), y[kept]
     whole = len(y) == 284_807

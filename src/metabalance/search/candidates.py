@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sklearn.base import BaseEstimator
 from sklearn.model_selection import ParameterGrid
 
 from metabalance.estimators.base import FREE_PREFIXES
@@ -25,6 +26,22 @@ def check_samplers(name: str, samplers: Any) -> None:
     repeated = [each for each in titles if titles.count(each) > 1]
     if repeated:
         raise ValueError(f"{name} lists {repeated[0]} more than once")
+
+
+def check_titles(support: Sequence[Any], query: Sequence[Any]) -> None:
+    """Raise if two samplers of the two lists print themselves alike and may yet be different.
+
+    Samplers are told apart by what they are called. One object may stand in both lists, and so may two of
+    scikit-learn's kind, whose ``repr`` shows their parameters.
+    """
+    for one in support:
+        for other in query:
+            alike = title(one) == title(other) and one is not other and not isinstance(one, str)
+            if alike and not (isinstance(one, BaseEstimator) and type(one) is type(other)):
+                raise ValueError(
+                    f"two samplers are both called {title(one)}, in support_samplers and in query_samplers: "
+                    "pass the same object twice, or give them different reprs"
+                )
 
 
 def check_grid(param_grid: Any, known: Mapping[str, Any]) -> list[Params]:

@@ -1,20 +1,17 @@
 """MS-MetaBalance: MetaBalance with the pair of sampling strategies chosen on the training data."""
 
 import os
-import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from joblib import Memory
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils import check_consistent_length, check_random_state
-from sklearn.utils.validation import check_is_fitted, check_memory
+from sklearn.utils.validation import check_is_fitted
 
 from metabalance.estimators import MetaBalanceClassifier
 from metabalance.estimators.attempts import one_of_each_kind
@@ -24,8 +21,18 @@ from metabalance.estimators.parameters import is_whole_number
 from metabalance.estimators.prepared import with_rows
 from metabalance.estimators.splits import Split, make_splits
 from metabalance.estimators.tables import make_encoder
-from metabalance.search.candidates import QUERY, SUPPORT, Params, check_grid, check_samplers, title
+from metabalance.estimators.writing import write_atomically
+from metabalance.search.candidates import (
+    QUERY,
+    SUPPORT,
+    Params,
+    check_grid,
+    check_samplers,
+    check_titles,
+    title,
+)
 from metabalance.search.halving import plan_rounds
+from metabalance.search.memory import opened_memory
 from metabalance.search.results import as_cv_results, as_json, as_standings
 from metabalance.search.rounds import remember_pools, run_rounds, seeded_copy
 from metabalance.search.trials import Fold, Task, Workers
@@ -69,8 +76,9 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
     refit : bool, default=True
         Fit the best candidate to all rows; prediction needs it.
     n_jobs : int, optional
-        Fits at a time, as in joblib, whose backends all work; -1 uses all cores. The result does not depend
-        on it. Each fit runs on one thread.
+        Fits at a time, as in joblib; -1 uses all cores. The result does not depend on it. Each fit runs on
+        one thread of a process of its own; under a joblib backend of threads, and inside a worker of another
+        joblib call, there is one fit at a time.
     memory : str, joblib.Memory or None, default=None
         Where resampled rows are kept; by default in a temporary folder that is removed at the end. A folder
         of your own also serves later searches on the same rows.
@@ -183,6 +191,8 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         check_consistent_length(X, y)
         started = time.perf_counter()
         classes, codes = encode_labels(y)
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)  # of an earlier fit, lest a failure leave a mixture
         base = self._base()
         random = check_random_state(self.random_state)
         split_seed, refit_seed, fold_seed = random.randint(2**31 - 1, size=3).tolist()
@@ -193,16 +203,17 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         task = Task(X, codes, classes, self.scoring)
 
         workers = Workers(self.n_jobs, self.verbose)
-        with self._opened_memory() as memory:
+        with opened_memory(self.memory) as memory:
             pools = remember_pools(base, self._samplers(), folds, task, memory, workers)
-            self.left_out_ = pools.left_out
-            candidates = self._candidates(base)
-            self.rounds_ = plan_rounds(len(candidates), base.max_epochs, self.halving)
-            entries = run_rounds(base, candidates, pools.given, self.rounds_, folds, task, workers)
+            candidates = self._candidates(base, pools.left_out)
+            rounds = plan_rounds(len(candidates), base.max_epochs, self.halving)
+            entries = run_rounds(base, candidates, pools.given, rounds, folds, task, workers)
         for line in one_of_each_kind(workers.warnings):
             warnings.warn(line, UserWarning, stacklevel=2)
 
         self._class_counts = np.bincount(codes)
+        self.left_out_ = pools.left_out
+        self.rounds_ = rounds
         self.n_splits_ = len(folds)
         self.cv_results_ = as_cv_results(entries, self.n_splits_)
         self.standings_ = as_standings(entries)
@@ -226,6 +237,7 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             raise TypeError(f"estimator must be a MetaBalanceClassifier or None, got {self.estimator!r}")
         check_samplers("support_samplers", self.support_samplers)
         check_samplers("query_samplers", self.query_samplers)
+        check_titles(self.support_samplers, self.query_samplers)
         check_scoring(self.scoring)
         if self.halving is not None and not (is_whole_number(self.halving) and self.halving >= 2):
             raise ValueError(f"halving must be None or a whole number of at least 2, got {self.halving!r}")
@@ -277,10 +289,14 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         return write_search_report(self, path, dataset=dataset, command=command)
 
     def to_json(self, path: str | os.PathLike[str]) -> Path:
-        """Write all results as JSON; NaN is null."""
+        """Write all results as JSON; NaN is null.
+
+        Raises
+        ------
+        ValueError
+            If the file cannot be written; one that was there is then as before.
+        """
         check_is_fitted(self)
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         results = {
             "best_params": self.best_params_,
             "best_score": self.best_score_,
@@ -291,8 +307,7 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             "rows_drawn": self.rows_drawn_,
             "cv_results": self.cv_results_,
         }
-        path.write_text(as_json(results), encoding="utf-8")
-        return path
+        return write_atomically(path, as_json(results).encode())
 
     @property
     def classes_(self) -> NDArray[Any]:
@@ -334,14 +349,14 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
     def _samplers(self) -> dict[str, Any]:
         return {title(each): each for each in (*self.support_samplers, *self.query_samplers)}
 
-    def _candidates(self, base: MetaBalanceClassifier) -> list[Params]:
+    def _candidates(self, base: MetaBalanceClassifier, left_out: Mapping[str, str]) -> list[Params]:
         able = {}
         for name, samplers in (("support", self.support_samplers), ("query", self.query_samplers)):
-            able[name] = [each for each in samplers if title(each) not in self.left_out_]
+            able[name] = [each for each in samplers if title(each) not in left_out]
             if not able[name]:
                 first = title(samplers[0])
                 raise ValueError(
-                    f"none of the {name}_samplers can work on these data; {first}: {self.left_out_[first]}"
+                    f"none of the {name}_samplers can work on these data; {first}: {left_out[first]}"
                 )
         return [
             {SUPPORT: support, QUERY: query, **params}
@@ -352,17 +367,9 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
 
     def _refitted(self) -> MetaBalanceClassifier:
         check_is_fitted(self)
-        if not self.refit:
+        if "best_estimator_" not in vars(self):
             raise ValueError("this search was made with refit=False: fit an estimator with best_params_")
         return self.best_estimator_
-
-    @contextmanager
-    def _opened_memory(self) -> Iterator[Memory]:
-        if self.memory is not None:
-            yield check_memory(self.memory)
-            return
-        with tempfile.TemporaryDirectory(prefix="metabalance-") as folder:
-            yield Memory(folder, verbose=0)
 
 
 def _check_classes(splits: Sequence[Split], codes: NDArray[np.int64], labels: list[str]) -> None:
