@@ -27,14 +27,20 @@ def ends_of_epochs(epochs: int, pass_size: int, rows: int) -> list[int]:
 
 @dataclass
 class Curve:
-    """Scores after each epoch; the validation ones are missing where the protocol has no such rows."""
+    """Scores after each epoch; the validation ones are missing where the protocol has no such rows.
+
+    ``failure`` says why there are none after some epoch, where training diverged.
+    """
 
     test: list[float] = field(default_factory=list)
     valid: list[float] = field(default_factory=list)
+    failure: str | None = None
 
     def summary(self) -> dict[str, float | int]:
-        """Return the reported score with its epoch (from 1): the best by validation, or else the last.
+        """Return the reported score, the best by validation or else the last, and when it was taken.
 
+        ``epoch`` counts scorings from 1. These are as many as epochs, but where a pass is shorter than a
+        batch: epochs that end with the same update then count once (see `ends_of_epochs`).
         ``oracle_auc``, the best on the test rows, is no result but an upper bound for any choice of epoch.
         """
         at = int(np.argmax(self.valid)) if self.valid else len(self.test) - 1

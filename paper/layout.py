@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 SPECIAL = {"%": r"\%", "&": r"\&", "_": r"\_", "#": r"\#", "θ′": r"$\theta'$", "θ": r"$\theta$"}
+SPECIAL |= {"↓": r"$\downarrow$", "→": r"$\to$", "†": r"$^\dagger$", "“": "``", "”": "''"}
 SPECIAL |= {"γ": r"$\gamma$", "±": r"$\pm$", "−": "$-$", "…": r"\dots{}", "÷": r"$\div$", "×": r"$\times$"}
 
 
@@ -46,4 +47,6 @@ def _as_latex(text: str) -> str:
     bold = text.startswith("**") and text.endswith("**")
     for plain, escaped in SPECIAL.items():
         text = text.replace(plain, escaped)
+    if not text.isascii():
+        raise ValueError(f"no LaTeX is known for {[sign for sign in text if not sign.isascii()]} in {text!r}")
     return rf"\textbf{{{text[2:-2]}}}" if bold else text

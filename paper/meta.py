@@ -32,13 +32,11 @@ def train_meta(
     """
     train = split.train
     y = torch.from_numpy(train.y)
-    support = sampler_for(recipe["support"], pools)
-    same = recipe["query"] == recipe["support"]  # then both streams share one object and its rows
     stream = MetaBatchStream(
         train.x,
         train.y,
-        support=support,
-        query=support if same else sampler_for(recipe["query"], pools),
+        support=sampler_for(recipe["support"], pools),
+        query=sampler_for(recipe["query"], pools),
         meta_steps=recipe["meta_steps"],
         support_batch_size=recipe["support_batch_size"],
         query_batch_size=recipe["query_batch_size"],

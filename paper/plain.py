@@ -2,7 +2,8 @@
 
 Every run has its own initialisation, rows, batches and optimizer state; Adam and SGD work number by number,
 so the result is that of training one after the other, in a fraction of the time (batches of 24 rows are so
-small that a step of one network costs as much as a step of ten).
+small that a step of one network costs as much as a step of ten). Only dropout masks are drawn for the whole
+stack: where a network has dropout, a run's numbers depend on which other runs are trained along with it.
 """
 
 import copy
@@ -44,7 +45,10 @@ def train_plain(
     score_with_dropout: bool,
     pools: Path,
 ) -> list[Curve]:
-    """Train one network for each split and seed, and score all after each of their epochs."""
+    """Train one network for each split and seed, and score all after each of their epochs.
+
+    A network that diverges gets no more scores, and its curve says so; the others go on.
+    """
     streams = [
         BatchStream(
             split.train.x,
@@ -63,7 +67,10 @@ def train_plain(
     base = copy.deepcopy(modules[0]).to("meta")
     gradients = _stacked_gradients(base, loss_fn)
     optimizer = optimizer_for(list(params.values()), recipe)
-    ends = [ends_of_epochs(recipe["epochs"], stream.pass_size, recipe["batch_size"]) for stream in streams]
+    ends = [
+        set(ends_of_epochs(recipe["epochs"], stream.pass_size, recipe["batch_size"])) for stream in streams
+    ]
+    last = max(max(of_run) for of_run in ends)
     curves = [Curve() for _ in splits]
     with seeded(seeds[0]):
         for step, (x, y) in enumerate(_batches(streams), start=1):
@@ -72,11 +79,14 @@ def train_plain(
                 parameter.grad = found[name]
             optimizer.step()
             for run, (split, curve) in enumerate(zip(splits, curves, strict=True)):
-                if len(curve.test) < len(ends[run]) and step == ends[run][len(curve.test)]:
+                if curve.failure is None and step in ends[run]:
                     at = {name: parameter[run].detach() for name, parameter in params.items()}
                     modules[run].train(score_with_dropout)
-                    record(curve, modules[run], at, split)
-            if step == max(of_run[-1] for of_run in ends):
+                    try:
+                        record(curve, modules[run], at, split)
+                    except FloatingPointError as error:
+                        curve.failure = f"{error} (update {step})"
+            if step == last:
                 return curves
     raise RuntimeError("the streams ended")  # they have no end
 

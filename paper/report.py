@@ -6,26 +6,33 @@ writes paper/tables/<table>.md and .tex. What has not been run yet is left out a
 """
 
 import argparse
+import os
+import sys
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from paper.chosen import choices_of, scores_of
+from metabalance.search import PAPER_STRATEGIES
+from paper.chosen import choices_of, chosen_on_test_rows, diverged, scores_of
 from paper.layout import Table
-from paper.methods import STRATEGIES, TABLES, TASKS, methods_for, rows
+from paper.methods import TABLES, TASKS, methods_for, rows
 from paper.protocols import OVERLAP, PROTOCOLS
 from paper.statistics import Estimate, estimate, paired_difference, standard_errors_apart
-from paper.store import RESULTS, read_runs, read_scores
+from paper.store import RESULTS, read_runs
 
 HERE = Path(__file__).parent
 PREAMBLE = (
     "Made by `python -m paper.report` from the files in paper/results, which hold recipe, seconds, versions\n"
-    "and hardware of every run. Differences are of paired runs, with 95 % intervals; those of “sound” are\n"
-    "corrected for splits that share rows (Nadeau and Bengio 2003), the others speak of their one split.\n\n"
+    "and hardware of every run. Standard errors are those over the runs. Differences are of paired runs,\n"
+    "with 95 % intervals; those of “sound” are corrected for splits that share rows (Nadeau and Bengio\n"
+    "2003), the others speak of their one split. A row marked † is the best of its kind by the mean on the\n"
+    "test rows, which flatters it, so that its differences have no interval.\n\n"
     "Protocols:\n\n" + "\n".join(f"- **{name}**: {text}" for name, text in PROTOCOLS.items()) + "\n"
 )
-Published = Mapping[str, Mapping[str, Mapping[str, float | Sequence[float]]]]
+# table → task → row (or "support-query") → [ROC-AUC, standard error]
+Published = Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]
 
 
 def rows_table(root: Path, table: str, task: str, protocol: str, published: Published) -> Table | None:
@@ -35,67 +42,108 @@ def rows_table(root: Path, table: str, task: str, protocol: str, published: Publ
     scores = {name: of_row for name, of_row in scores.items() if of_row}
     if not scores:
         return None
-    about = _about(root, task, protocol, methods_for(next(iter(scores)))[0])
+    data = _data_of(root, task, protocol, [method for name in scores for method in methods_for(name)])
     naive = scores_of(root, task, protocol, "naive")
     ablation = scores_of(root, task, protocol, "no-adaptation")
-    theirs = published.get(table, {}).get(task, {})
+    theirs = published.get(table, {}).get(task.removesuffix("-thinned"), {})
     body = []
     for name, of_row in scores.items():
-        ours = estimate(of_row.values())
-        cells = [rows()[name]["title"], _shown(ours), str(ours.runs)]
+        ours, flattered = estimate(of_row.values()), chosen_on_test_rows(name, protocol)
+        failures = diverged(root, task, protocol, name)
+        runs = f"{ours.runs}{', all alike' if ours.error < 1e-9 else ''}"
+        runs += f" ({failures} diverged)" if failures else ""
+        cells = [rows()[name]["title"] + (" †" if flattered else ""), _shown(ours), runs]
         cells += _beside(ours, theirs.get(name)) if theirs else []
-        cells += [_paired(of_row, naive, protocol), _paired(of_row, ablation, protocol)]
+        cells.append("" if name == "naive" else _paired(of_row, naive, protocol, flattered))
+        cells.append("" if name == "no-adaptation" else _paired(of_row, ablation, protocol, flattered))
         body.append(cells)
     heads = ["method", "ROC-AUC", "runs"] + (["paper", "difference in s. e."] if theirs else [])
     heads += ["− naive (95 %)", "− no adaptation (95 %)"]
     absent = [name for name in names if name not in scores]
     note = f" Not run: {', '.join(absent)}." if absent else ""
-    return Table(f"{_caption(table, about)} Mean ± standard error over runs.{note}", heads, body)
+    return Table(f"{_caption(table, data, protocol)} Mean ± standard error over runs.{note}", heads, body)
 
 
-def grid_table(root: Path, task: str, protocol: str, errors: bool) -> Table | None:
+def grid_table(root: Path, task: str, protocol: str, published: Published, errors: bool) -> Table | None:
     """Tables 2 and 6: support strategies down, query strategies across, without adaptation below."""
     found: dict[tuple[str, str], Estimate] = {}
-    for support in (*STRATEGIES, None):
-        for query in STRATEGIES:
-            method = f"grid/{support}-{query}" if support else f"grid-no-adaptation/{query}"
-            runs = read_scores(root, task, protocol, method)
+    methods = []
+    for support in (*PAPER_STRATEGIES, "no adaptation"):
+        for query in PAPER_STRATEGIES:
+            own = support != "no adaptation"
+            method = f"grid/{support}-{query}" if own else f"grid-no-adaptation/{query}"
+            runs = [run for run in read_runs(root, task, protocol, method).values() if "failure" not in run]
             if runs:
-                key = support or "no adaptation", query
-                found[key] = estimate([scores["meta"]["test_auc"] for scores in runs.values()])
+                methods.append(method)
+                found[support, query] = estimate([run["scores"]["meta"]["test_auc"] for run in runs])
     if not found:
         return None
     best = max(found, key=lambda key: found[key].mean)
+    theirs = published.get("table2", {}).get(task.removesuffix("-thinned"), {})
 
     def cell(key: tuple[str, str]) -> str:
         if key not in found:
             return ""
         text = f"{found[key].error:.4f}" if errors else f"{found[key].mean:.4f}"
-        return f"**{text}**" if key == best and not errors else text
+        text = f"**{text}**" if key == best and not errors else text
+        paper = theirs.get("-".join(key))
+        if paper is None:
+            return text
+        return text + (f" ({paper[1]:.4f})" if errors else " ({}, {})".format(*_beside(found[key], paper)))
 
     body = [
-        [support, *(cell((support, query)) for query in STRATEGIES)]
-        for support in (*STRATEGIES, "no adaptation")
+        [support, *(cell((support, query)) for query in PAPER_STRATEGIES)]
+        for support in (*PAPER_STRATEGIES, "no adaptation")
     ]
     runs = max(found[key].runs for key in found)
     what = "Standard errors" if errors else "Mean ROC-AUC"
-    support, query = next(iter(found))
-    method = f"grid-no-adaptation/{query}" if support == "no adaptation" else f"grid/{support}-{query}"
-    about = _about(root, task, protocol, method)
-    caption = f"{_caption('table6' if errors else 'table2', about)} {what} over {runs} runs."
-    return Table(caption, ["support ↓ query →", *STRATEGIES], body)
+    what += f" over {runs} runs" + (" (and the paper's)." if theirs else ".")
+    caption = _caption("table6" if errors else "table2", _data_of(root, task, protocol, methods), protocol)
+    return Table(f"{caption} {what}", ["support ↓ query →", *PAPER_STRATEGIES], body)
 
 
-def _about(root: Path, task: str, protocol: str, method: str) -> Mapping[str, Any]:
-    """What is kept of one run: the data, the protocol, the machine."""
-    return next(iter(read_runs(root, task, protocol, method).values()))
+def epochs_table(root: Path, task: str) -> Table | None:
+    """What the choice of the epoch does to the rows of Table 1."""
+    columns = {
+        "paper: last epoch": ("paper", "test_auc"),
+        "paper: best epoch on the test rows": ("paper", "oracle_auc"),
+        "sound: last epoch": ("sound", "last_test_auc"),
+        "sound: best epoch on the validation rows": ("sound", "test_auc"),
+    }
+    body, methods = [], []
+    for name in TABLES["table1"]:
+        if "among" in rows()[name]:
+            continue
+        scores = [scores_of(root, task, protocol, name, what) for protocol, what in columns.values()]
+        if all(scores):
+            methods += methods_for(name)
+            body.append([rows()[name]["title"], *(_shown(estimate(each.values())) for each in scores)])
+    if not body:
+        return None
+    data = _data_of(root, task, "paper", methods)
+    caption = (
+        f"Epochs, {data['title']}. Mean ROC-AUC ± standard error over runs. The best epoch on the test rows "
+        "is no result but an upper bound: how good a row would be had its training ended in time."
+    )
+    return Table(caption, ["method", *columns], body)
 
 
-def _caption(table: str, run: Mapping[str, Any]) -> str:
-    data = run["data"]
+def _data_of(root: Path, task: str, protocol: str, methods: Collection[str]) -> Mapping[str, Any]:
+    """The data that all runs of these methods were made from."""
+    of_all = [run["data"] for name in methods for run in read_runs(root, task, protocol, name).values()]
+    data: Mapping[str, Any] = of_all[0]
+    other = next((each for each in of_all if each != data), None)
+    if other is not None:
+        raise ValueError(
+            f"the {task} results under {protocol} are of different data, {data} and {other}: delete one kind"
+        )
+    return data
+
+
+def _caption(table: str, data: Mapping[str, Any], protocol: str) -> str:
     return (
         f"Table {table.removeprefix('table')}, {data['title']}, {data['rows']:,} rows with "
-        f"{data['positives']:,} positives, protocol “{run['protocol']}”."
+        f"{data['positives']:,} positives, protocol “{protocol}”."
     )
 
 
@@ -103,31 +151,67 @@ def _shown(found: Estimate) -> str:
     return f"{found.mean:.4f} ± {found.error:.4f}"
 
 
-def _beside(ours: Estimate, theirs: float | Sequence[float] | None) -> list[str]:
+def _beside(ours: Estimate, theirs: Sequence[float] | None) -> list[str]:
     """The paper's figure and the difference in standard errors."""
     if theirs is None:
         return ["", ""]
-    mean, error = (theirs, 0.0) if isinstance(theirs, int | float) else theirs
+    mean, error = theirs
     return [f"{mean:.4f} ± {error:.4f}", f"{standard_errors_apart(ours, mean, error):+.1f}"]
 
 
-def _paired(scores: Mapping[int, float], reference: Mapping[int, float], protocol: str) -> str:
-    if not reference or scores == reference:
+def _paired(
+    scores: Mapping[int, float], reference: Mapping[int, float], protocol: str, flattered: bool
+) -> str:
+    if len(set(scores) & set(reference)) < 2:
         return ""
     mean, half = paired_difference(scores, reference, OVERLAP[protocol])
-    return f"{mean:+.4f} ± {half:.4f}".replace("-", "−")
+    return (f"{mean:+.4f}" + ("" if flattered else f" ± {half:.4f}")).replace("-", "−")
+
+
+def read_published(text: str) -> Published:
+    """Read the paper's figures, which someone who has it enters.
+
+    Raises
+    ------
+    ValueError
+        If a table, task or row is unknown, or a figure is not [ROC-AUC, standard error].
+    """
+    published: dict[str, Any] = tomllib.loads(text)
+    pairs = [f"{support}-{query}" for support in PAPER_STRATEGIES for query in PAPER_STRATEGIES]
+    known: Mapping[str, Collection[str]] = {**TABLES, "table2": pairs}
+    for table, tasks in published.items():
+        for task, figures in tasks.items():
+            for name, figure in figures.items():
+                if name not in known.get(table, ()) or task not in TASKS:
+                    raise ValueError(f"published.toml: there is no {table}.{task}.{name}")
+                if not (isinstance(figure, list) and len(figure) == 2):
+                    raise ValueError(
+                        f"published.toml: {table}.{task}.{name} must be [AUC, standard error], got {figure}"
+                    )
+    return published
 
 
 def make_tables(root: Path, published: Published) -> dict[str, list[Table]]:
     """All tables that there are results for."""
     made: dict[str, list[Table | None]] = {}
     for task in (*TASKS, "fraud-thinned"):
+        made.setdefault("epochs", []).append(epochs_table(root, task))
         for protocol in PROTOCOLS:
             for table in TABLES:
                 made.setdefault(table, []).append(rows_table(root, table, task, protocol, published))
             for table, errors in (("table2", False), ("table6", True)):
-                made.setdefault(table, []).append(grid_table(root, task, protocol, errors))
+                made.setdefault(table, []).append(grid_table(root, task, protocol, published, errors))
     return {name: [table for table in tables if table is not None] for name, tables in sorted(made.items())}
+
+
+def as_files(tables: Mapping[str, Sequence[Table]]) -> dict[str, str]:
+    """The text of every file, by name; none for a table without results."""
+    files = {}
+    for name, of_name in tables.items():
+        if of_name:
+            files[f"{name}.md"] = "\n".join([PREAMBLE, *(table.to_markdown() for table in of_name)])
+            files[f"{name}.tex"] = "\n".join(table.to_latex() for table in of_name)
+    return files
 
 
 def main() -> None:
@@ -138,20 +222,25 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--out", type=Path, default=HERE / "tables")
     arguments = parser.parse_args()
-    published: dict[str, Any] = tomllib.loads((HERE / "published.toml").read_text(encoding="utf-8"))
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    for name, tables in make_tables(arguments.results, published).items():
-        if tables:
-            text = "\n".join([PREAMBLE, *(table.to_markdown() for table in tables)])
-            (arguments.out / f"{name}.md").write_text(text, encoding="utf-8")
-            latex = "\n".join(table.to_latex() for table in tables)
-            (arguments.out / f"{name}.tex").write_text(latex, encoding="utf-8")
-            print(text)
+    try:
+        published = read_published((HERE / "published.toml").read_text(encoding="utf-8"))
+        files = as_files(make_tables(arguments.results, published))
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (arguments.out / name).write_text(text, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        sys.exit(f"paper.report: {error}")
+    lines = [text for name, text in files.items() if name.endswith(".md")]
     for task in TASKS:
         for family in ("grid", "tuning"):
-            counts = choices_of(arguments.results, task, "sound", family)
-            if counts:
-                print(f"{task}: {family} chosen by validation: {counts}")
+            counts = choices_of(arguments.results, task, family)
+            lines += [f"{task}: {family} chosen by validation: {counts}"] if counts else []
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without these signs still shows the numbers
+    try:
+        print("\n".join(lines), flush=True)
+    except BrokenPipeError:  # the reader has seen enough, as in "| head"
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 import json
 import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+PARTS = ("data", "recipe", "network", "scores")
 
 
 def path_of(root: Path, task: str, protocol: str, method: str, seed: int) -> Path:
@@ -28,11 +30,28 @@ def read_runs(root: Path, task: str, protocol: str, method: str) -> dict[int, di
     if not folder.is_dir():
         return {}
     return {
-        int(path.stem): json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted(folder.glob("*.json"), key=lambda path: int(path.stem))
+        int(path.stem): _read(path, path.stat().st_mtime_ns)
+        for path in sorted(folder.glob("*.json"))
+        if path.stem.isdigit()
     }
 
 
-def read_scores(root: Path, task: str, protocol: str, method: str) -> dict[int, dict[str, Any]]:
-    """Return seed → {"meta": scores, "adapted": scores} or {"plain": scores} of the runs that are done."""
-    return {seed: run["scores"] for seed, run in read_runs(root, task, protocol, method).items()}
+@cache
+def _read(path: Path, changed: int) -> dict[str, Any]:
+    """Read a run, once as long as the file does not change: the tables ask for the same ones many times."""
+    try:
+        run: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is damaged ({error}): delete it, and it will be run again") from error
+    if not _is_run(run):
+        raise ValueError(f"{path} is not the result of a run: delete it, and it will be run again")
+    return run
+
+
+def _is_run(run: Any) -> bool:
+    """Whether this has the parts that tables are made of."""
+    if not isinstance(run, dict) or not all(isinstance(run.get(part), dict) for part in PARTS):
+        return False
+    scores = list(run["scores"].values())
+    good = all(isinstance(each, dict) and isinstance(each.get("test_auc"), float) for each in scores)
+    return run["data"].keys() >= {"title", "rows", "positives"} and good and bool(scores or "failure" in run)

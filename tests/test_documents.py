@@ -31,6 +31,7 @@ def names_the_documents_use() -> dict:
         "y": y,
         "X_test": X[:10],
         "X_new": X[:10],
+        "y_new": y[:10],
         "model": model,
         "loss_fn": nn.CrossEntropyLoss(),
         "optimizer": torch.optim.SGD(model.parameters(), lr=0.01),

@@ -1,5 +1,7 @@
 """The loaders of the paper's two credit tasks."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +15,13 @@ def fraud_frame():
     columns = ["Time", *(f"V{i}" for i in range(1, 29)), "Amount"]
     frame = pd.DataFrame(rng.normal(size=(1000, 30)), columns=columns)
     return frame.assign(Class=(np.arange(1000) < 40).astype(int))
+
+
+@pytest.fixture
+def loan_frame():
+    columns = ["purpose", *(f"f{i}" for i in range(12))]
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 13)), columns=columns)
+    return frame.assign(purpose="car", **{"not.fully.paid": (np.arange(60) % 3 == 0).astype(int)})
 
 
 @pytest.mark.parametrize("name", ["creditcard.csv", "creditcard/creditcard.csv.gz"])
@@ -83,21 +92,80 @@ def test_openml_is_asked_only_when_allowed(tmp_path, fraud_frame, monkeypatch):
     assert asked == [1597]
 
 
-def test_other_data_are_refused(tmp_path, fraud_frame):
-    fraud_frame.assign(Class=fraud_frame["Class"] + 3).to_csv(tmp_path / "creditcard.csv", index=False)
-    with pytest.raises(ValueError, match="is not the card-fraud data: Class must hold 0 and 1"):
+SPOILED = {
+    "labels": (
+        lambda frame, target: frame.assign(**{target: frame[target] + 3}),
+        "must hold 0 and 1, got 4, 3; get",
+    ),
+    "texts": (
+        lambda frame, target: frame.assign(**{target: np.where(frame[target] == 1, "bad", "good")}),
+        "must hold 0 and 1, got 'bad', 'good'; get",
+    ),
+    "many labels": (
+        lambda frame, target: frame.assign(**{target: np.arange(len(frame)) % 7}),
+        "must hold 0 and 1, got 0, 1, 2, 3, 4, …; get",
+    ),
+    "one label": (
+        lambda frame, target: frame[frame[target] == 0],
+        "every label in .* is 0: .*; get",
+    ),
+    "no target": (
+        lambda frame, target: frame.drop(columns=target),
+        "the table has no column .*; get",
+    ),
+    "a column too few": (
+        lambda frame, target: frame.drop(columns=frame.columns[2]),
+        r"beside \S+ and \S+ it must have (29|12) columns, got (28|11); get",
+    ),
+    "a column too many": (
+        lambda frame, target: frame.assign(more=1.0),
+        r"beside \S+ and \S+ it must have (29|12) columns, got (30|13); get",
+    ),
+    "no rows": (lambda frame, target: frame[:0], "has column names but no rows: .*; get"),
+}
+
+
+@pytest.mark.parametrize("spoiled", SPOILED)
+def test_other_data_are_refused(tmp_path, fraud_frame, loan_frame, spoiled):
+    change, message = SPOILED[spoiled]
+    fraud, loan = tmp_path / "creditcard.csv", tmp_path / "loan_data.csv"
+    change(fraud_frame, "Class").to_csv(fraud, index=False)
+    with pytest.raises(ValueError, match=rf"{fraud} is not the card-fraud data: .*{message} creditcard\.csv"):
         load_card_fraud(tmp_path)
-    pd.DataFrame({"a": [1, 2], "b": [0, 1]}).to_csv(tmp_path / "loan_data.csv", index=False)
-    with pytest.raises(ValueError, match=r"not\.fully\.paid"):
+    change(loan_frame, "not.fully.paid").to_csv(loan, index=False)
+    with pytest.raises(ValueError, match=rf"{loan} is not the loan-default data: .*{message} loan_data\.csv"):
         load_loan_default(tmp_path)
 
 
-def test_loan_from_a_file(tmp_path):
-    rng = np.random.default_rng(0)
-    frame = pd.DataFrame(rng.normal(size=(60, 12)), columns=[f"f{i}" for i in range(12)])
-    frame.assign(purpose="car", **{"not.fully.paid": np.arange(60) % 3 == 0}).astype(
-        {"not.fully.paid": int}
-    ).to_csv(tmp_path / "loan_data.csv", index=False)
+@pytest.mark.parametrize("spoiled", SPOILED)
+def test_other_data_of_openml_are_refused(tmp_path, fraud_frame, monkeypatch, spoiled):
+    change, message = SPOILED[spoiled]
+    frame = change(fraud_frame, "Class")
+    monkeypatch.setattr(credit, "fetch_openml", lambda **options: SimpleNamespace(frame=frame))
+    expected = f"^OpenML data set 1597 is not the card-fraud data: .*{message} creditcard"
+    with pytest.raises(ValueError, match=expected):
+        load_card_fraud(tmp_path, download=True)
+
+
+@pytest.mark.parametrize("content", ["", "\n\n"])
+def test_emptied_files_are_named(tmp_path, content):
+    for name, load in (("creditcard.csv", load_card_fraud), ("loan_data.csv", load_loan_default)):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(ValueError, match=f"{tmp_path / name} is empty: "):
+            load(tmp_path)
+
+
+def test_loan_from_a_file(tmp_path, loan_frame):
+    loan_frame.to_csv(tmp_path / "loan_data.csv", index=False)
     loan = load_loan_default(tmp_path)
     assert loan.X.shape == (60, 12)
     assert loan.y.sum() == 20
+
+
+@pytest.mark.parametrize(
+    ("share", "kind"), [("a", TypeError), (True, ValueError), (0, ValueError), (0.5, ValueError)]
+)
+def test_a_share_of_frauds_that_cannot_be_met_is_refused(tmp_path, fraud_frame, share, kind):
+    fraud_frame.to_csv(tmp_path / "creditcard.csv", index=False)
+    with pytest.raises(kind, match="positive_share must be"):
+        load_card_fraud(tmp_path, positive_share=share)

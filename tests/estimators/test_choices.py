@@ -31,6 +31,12 @@ def test_roc_auc_is_that_of_scikit_learn_with_and_without_ties(decimals: int) ->
     assert found == pytest.approx(roc_auc_score(codes, risk), rel=1e-12)
 
 
+@pytest.mark.parametrize(("codes", "found"), [([0, 0], "2 of one and 0"), ([1, 1], "0 of one and 2")])
+def test_roc_auc_needs_both_classes(codes: list[int], found: str) -> None:
+    with pytest.raises(ValueError, match=f"rows of both classes, got {found} of the other"):
+        roc_auc(PROBA[:2], np.array(codes))
+
+
 @pytest.mark.parametrize("name", ["average_precision", "f1", "recall", "roc_auc", "balanced_accuracy"])
 def test_named_scores_are_about_the_rarer_class(name: str) -> None:
     as_it_is = choose_score(name, np.array(["common", "rare"]), np.array([9, 1]))(PROBA, CODES)

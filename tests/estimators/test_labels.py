@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from metabalance.estimators.labels import encode_labels
+from metabalance.estimators.labels import encode_known_labels, encode_labels
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,7 @@ def test_codes_number_the_sorted_labels(y) -> None:
     assert codes.tolist() == [1, 0, 1]
     assert codes.dtype == np.int64
     assert classes[codes].tolist() == list(y)
+    np.testing.assert_array_equal(encode_known_labels(y, classes), codes)
 
 
 @pytest.mark.parametrize(
@@ -46,3 +47,18 @@ def test_codes_number_the_sorted_labels(y) -> None:
 def test_labels_that_cannot_be_used(y, error, message) -> None:
     with pytest.raises(error, match=message):
         encode_labels(y)
+
+
+@pytest.mark.parametrize(
+    ("known", "y", "message"),
+    [
+        (["ab", "b"], ["b", "abc"], "the label 'abc', which was not there in fit; known are 'ab', 'b'"),
+        ([0, 1], ["1"], "the label '1', which was not there in fit"),
+        ([0, 1], [1, None], "the label None"),
+        ([0, 1], [[0, 1]], "1d array"),
+    ],
+    ids=range(4),
+)
+def test_labels_that_were_not_there(known, y, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        encode_known_labels(y, encode_labels(known)[0])

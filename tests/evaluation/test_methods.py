@@ -6,6 +6,7 @@ from metabalance import (
     MetaWeightNetClassifier,
     MSMetaBalanceClassifier,
     NeuralClassifier,
+    correct_prior,
 )
 from metabalance.evaluation.methods import (
     DEFAULT_METHODS,
@@ -38,6 +39,41 @@ def test_every_strategy_is_a_baseline() -> None:
         classifier = build("naive" if strategy == "natural" else strategy)
         assert isinstance(classifier, NeuralClassifier)
         assert classifier.sampler == strategy
+
+
+@pytest.mark.parametrize(
+    ("name", "estimator", "own", "post_hoc"),
+    [
+        ("focal", NeuralClassifier, {"loss": "focal"}, None),
+        ("class-weighted", NeuralClassifier, {"class_weight": "balanced"}, None),
+        ("class-balanced", NeuralClassifier, {"class_weight": "effective_number"}, None),
+        (
+            "class-balanced-focal",
+            NeuralClassifier,
+            {"loss": "focal", "class_weight": "effective_number"},
+            None,
+        ),
+        ("logit-adjusted", NeuralClassifier, {"loss": "logit_adjusted"}, None),
+        (
+            "meta-weight-net",
+            MetaWeightNetClassifier,
+            {
+                "meta_sampler": "under",
+                "inner_lr": 0.1,
+                "weight_lr": 0.001,
+                "batch_size": 64,
+                "meta_batch_size": 64,
+            },
+            None,
+        ),
+        ("prior-corrected", NeuralClassifier, {}, correct_prior),
+    ],
+)
+def test_remedies_differ_from_the_naive_network_in_what_they_are(name, estimator, own, post_hoc) -> None:
+    classifier = build(name)
+    assert type(classifier) is estimator
+    assert {**build("naive").get_params(), **own} == classifier.get_params()
+    assert resolve_method(name).post_hoc is post_hoc
 
 
 def test_defaults_are_known_and_carry_the_ablation() -> None:

@@ -1,21 +1,29 @@
 """Training of the rows: stacked networks against single ones, MetaBalance against its definition."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from paper.curves import Curve, roc_auc
-from paper.losses import make_loss
 from paper.meta import train_meta
+from paper.meta_weight_net import train_meta_weight_net
 from paper.plain import optimizer_for, train_plain
-from paper.weighted import train_weighted
+from paper.rivals import train_rival
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from metabalance import MetaBatchStream
 from metabalance.nn import MLP
 from metabalance.sampling import BatchStream
-from metabalance.training import seeded
+from metabalance.training import MetaWeightNet, seeded
 from paper import plain
 
-LOSS = make_loss({}, np.array([1, 1]))
+
+def LOSS(output, target):
+    return torch.nn.functional.binary_cross_entropy_with_logits(output[:, 0], target.float())
+
+
 NETWORK = {"hidden_sizes": [5], "dropout": 0.0}
 PLAIN = {
     "sampler": "natural",
@@ -56,7 +64,7 @@ def test_stacked_networks_are_trained_as_single_ones(splits, tmp_path, optimizer
         with seeded(seed):
             module = MLP(4, 1, **NETWORK)
         step = optimizer_for(list(module.parameters()), recipe)
-        test = []
+        test, valid = [], []
         for update in range(1, 27):
             x, y = stream.draw()
             step.zero_grad()
@@ -64,8 +72,9 @@ def test_stacked_networks_are_trained_as_single_ones(splits, tmp_path, optimizer
             step.step()
             if update in (7, 13, 20, 26):  # ends of epochs of 153 rows
                 test.append(roc_auc_score(split.test.y, module(split.test.x)[:, 0].detach()))
+                valid.append(roc_auc_score(split.valid.y, module(split.valid.x)[:, 0].detach()))
         np.testing.assert_allclose(curve.test, test, atol=1e-12)
-        assert len(curve.valid) == 4
+        np.testing.assert_allclose(curve.valid, valid, atol=1e-12)
 
 
 def test_runs_of_unlike_length_end_after_their_own_epochs(splits, tmp_path):
@@ -126,22 +135,99 @@ def test_roc_auc_is_scikit_learns():
     assert roc_auc(scores, y) == pytest.approx(roc_auc_score(y, scores), abs=1e-12)
 
 
-def test_losses_are_those_of_the_library():
-    output, target, counts = torch.randn(6, 1), torch.tensor([0, 1, 0, 0, 1, 0]), np.array([90, 10])
-    plain_loss = torch.nn.functional.binary_cross_entropy_with_logits
-    torch.testing.assert_close(LOSS(output, target), plain_loss(output[:, 0], target.float()))
-    adjusted = make_loss({"loss": "logit_adjusted"}, counts)(output, target)
-    torch.testing.assert_close(adjusted, plain_loss(output[:, 0] - np.log(9), target.float()))
-    even = make_loss({"class_weight": "effective"}, np.array([50, 50]))
-    torch.testing.assert_close(even(output, target), LOSS(output, target))
-    rare = torch.tensor([[-3.0]]), torch.tensor([1])
-    assert make_loss({"class_weight": "effective"}, counts)(*rare) > LOSS(*rare)
+def loss_of(module, parameters, x, y):
+    output = torch.func.functional_call(module, parameters, (x,))
+    return torch.nn.functional.binary_cross_entropy_with_logits(output[:, 0], y.float())
 
 
-def test_meta_weight_net_is_scored_after_each_pass(splits):
-    recipe = {**PLAIN, "inner_lr": 0.1, "weight_lr": 1e-3}
-    one, same = (
-        train_weighted(splits[0], 0, recipe, NETWORK, LOSS, score_with_dropout=False) for _ in range(2)
+@pytest.mark.parametrize("order", ["exact", "first"])
+def test_metabalance_is_trained_and_scored_by_its_definition(splits, tmp_path, order):
+    recipe = {**META, "order": order, "inner_lr": 0.5, "epochs": 2}
+    found = train_meta(splits[0], 3, recipe, NETWORK, LOSS, score_with_dropout=False, pools=tmp_path)
+    train, scores = splits[0].train, {"meta": [], "adapted": [], "valid": []}
+    stream = MetaBatchStream(
+        train.x,
+        train.y,
+        support="natural",
+        query="over",
+        meta_steps=3,
+        support_batch_size=24,
+        query_batch_size=16,
+        random_state=3,
     )
-    assert len(one.test) == len(one.valid) == 4
-    assert one == same
+    with seeded(3):
+        module = MLP(4, 1, **NETWORK)
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01)
+
+    def stepped(theta, x, y, create_graph):
+        slopes = torch.autograd.grad(loss_of(module, theta, x, y), theta.values(), create_graph=create_graph)
+        return {
+            name: p - 0.5 * (slope if order == "exact" else slope.detach())
+            for (name, p), slope in zip(theta.items(), slopes, strict=True)
+        }
+
+    for update in range(1, 12):
+        (x, y), (z, t) = stream.draw()
+        theta = dict(module.named_parameters())
+        losses = [
+            loss_of(module, stepped(theta, x[s], y[s], True), z[s], t[s])
+            + 0.1 * loss_of(module, theta, x[s], y[s])
+            for s in range(3)
+        ]
+        optimizer.zero_grad()
+        (sum(losses) / 3).backward()
+        optimizer.step()
+        if update in (6, 11):
+            theta = dict(module.named_parameters())
+            adapted = stepped(theta, train.x, torch.from_numpy(train.y), False)
+            for name, at in (("meta", theta), ("adapted", adapted)):
+                logits = torch.func.functional_call(module, at, (splits[0].test.x,)).detach()
+                scores[name].append(roc_auc_score(splits[0].test.y, logits[:, 0]))
+            logits = module(splits[0].valid.x).detach()
+            scores["valid"].append(roc_auc_score(splits[0].valid.y, logits[:, 0]))
+    assert found["meta"].test == pytest.approx(scores["meta"], abs=1e-12)
+    assert found["adapted"].test == pytest.approx(scores["adapted"], abs=1e-12)
+    assert found["meta"].valid == pytest.approx(scores["valid"], abs=1e-12)
+
+
+def test_meta_weight_net_runs_the_librarys_rule_for_as_many_passes(splits):
+    recipe = {**PLAIN, "inner_lr": 0.1, "weight_lr": 1e-3, "epochs": 2}
+    found = train_meta_weight_net(splits[0], 0, recipe, NETWORK, LOSS, score_with_dropout=False)
+    train, test, valid = splits[0].train, [], []
+    stream = MetaBatchStream(
+        train.x,
+        train.y,
+        meta_steps=1,
+        support_batch_size=24,
+        query_batch_size=24,
+        random_state=0,
+    )
+    with seeded(0):
+        module = MLP(4, 1, **NETWORK)
+        rule = MetaWeightNet(module, LOSS, stream, inner_lr=0.1, weight_lr=1e-3)
+        optimizer = optimizer_for(list(module.parameters()), recipe)
+        for update in range(1, 14):
+            optimizer.zero_grad()
+            rule.backward(stream.draw())
+            optimizer.step()
+            if update in (7, 13):  # ends of passes of 153 rows
+                test.append(roc_auc_score(splits[0].test.y, module(splits[0].test.x)[:, 0].detach()))
+                valid.append(roc_auc_score(splits[0].valid.y, module(splits[0].valid.x)[:, 0].detach()))
+    assert found.test == pytest.approx(test, abs=1e-12)
+    assert found.valid == pytest.approx(valid, abs=1e-12)
+
+
+def test_a_network_that_diverges_ends_alone(splits, tmp_path):
+    poisoned = replace(splits[1], train=replace(splits[1].train, x=splits[1].train.x * float("nan")))
+    mixed = [splits[0], poisoned, splits[2]]
+    found = train_plain(mixed, [0, 1, 2], PLAIN, NETWORK, LOSS, score_with_dropout=False, pools=tmp_path)
+    whole = train_plain(splits, [0, 1, 2], PLAIN, NETWORK, LOSS, score_with_dropout=False, pools=tmp_path)
+    assert "diverged" in found[1].failure
+    assert (found[0], found[2]) == (whole[0], whole[2])
+
+
+def test_rivals_are_scored_on_their_own_rows(splits):
+    curve = train_rival("logistic-regression", splits[0], 0)
+    model = LogisticRegression(max_iter=2000).fit(splits[0].train.x, splits[0].train.y)
+    for scores, part in ((curve.test, splits[0].test), (curve.valid, splits[0].valid)):
+        assert scores == pytest.approx([roc_auc_score(part.y, model.predict_proba(part.x)[:, 1])], abs=1e-12)

@@ -38,7 +38,7 @@ def searched(scoring: str | None = None) -> MSMetaBalanceClassifier:
         for (candidate, iteration), mean in means.items()
         for lr in [(0.1, 1.0, 0.1, 0.1)[candidate]]
     ]
-    search.standings_ = as_standings(entries, max_epochs=18)
+    search.standings_ = as_standings(entries)
     search.rounds_ = [Round(4, 6), Round(2, 18)]
     search.left_out_ = {"smote": f"no categories {EVIL}"}
     search.best_params_ = entries[1].params
@@ -97,6 +97,14 @@ def test_the_page_says_what_was_found_and_how_much_to_trust_it(scoring) -> None:
         "time taken by the search 3.0 s",
     ):
         assert expected in text, expected
+
+
+def test_the_page_says_where_every_candidate_failed() -> None:
+    search = searched()
+    sentence = "In the round after the one of 18 epochs every candidate failed, so that this one was"
+    assert sentence not in Page(render_search_html(search)).text
+    search.rounds_ = [*search.rounds_, Round(1, 54)]
+    assert sentence in Page(render_search_html(search)).text
 
 
 def test_the_page_is_self_contained_and_escapes_text() -> None:

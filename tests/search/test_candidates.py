@@ -12,13 +12,20 @@ def test_the_grid_is_every_combination() -> None:
     assert grid == [{"beta": 0.0, "inner_lr": 0.1}, {"beta": 0.0, "inner_lr": 1.0}]
 
 
+def test_arguments_of_the_network_and_the_optimizer_need_not_be_set_before() -> None:
+    grid = {"module__width": [8, 16], "optimizer__eps": [1e-6]}
+    assert [each["module__width"] for each in check_grid(grid, KNOWN)] == [8, 16]
+
+
 @pytest.mark.parametrize(
     ("grid", "error", "message"),
     [
         ([{"beta": [1]}], TypeError, "must map parameters to lists"),
         ({"max_epochs": [1, 2]}, ValueError, "max_epochs, which the search sets itself"),
         ({"query_sampler": ["over"]}, ValueError, "query_sampler, which the search sets itself"),
-        ({"gamma": [1]}, ValueError, "'gamma', which is no parameter"),
+        ({"gamma": [1]}, ValueError, "'gamma', which is no parameter .* start with module__ or optimizer__"),
+        ({"loss__gamma": [1]}, ValueError, "'loss__gamma', which is no parameter"),
+        ({1: [1]}, ValueError, "1, which is no parameter"),
         ({"beta": []}, ValueError, "non-empty"),
         ({"beta": 1}, TypeError, "list or a numpy array"),
     ],

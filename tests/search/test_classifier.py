@@ -3,12 +3,16 @@
 import json
 import tempfile
 import warnings
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from imblearn.over_sampling import SMOTE
 from sklearn.base import BaseEstimator, clone
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from skorch.callbacks import Callback
 
@@ -41,6 +45,39 @@ class Unpicklable(BaseEstimator):
 class CtrlC(Callback):
     def on_batch_begin(self, net, **kwargs):
         raise KeyboardInterrupt
+
+
+class DivergesLate(Callback):
+    """Lets no network train for more epochs than these."""
+
+    def __init__(self, epochs):
+        self.epochs = epochs
+
+    def on_train_begin(self, net, **kwargs):
+        if net.max_epochs > self.epochs:
+            raise FloatingPointError("diverged")
+
+
+class NotingSeeds(MetaBalanceClassifier):
+    """A network that notes the seed of every fit."""
+
+    seeds: ClassVar[list] = []
+
+    def fit(self, X, y):
+        self.seeds.append(self.random_state)
+        return super().fit(X, y)
+
+
+class Sized(torch.nn.Module):
+    """A network with an argument of its own."""
+
+    def __init__(self, n_inputs, n_outputs, width):
+        super().__init__()
+        self.hidden = torch.nn.Linear(n_inputs, width)
+        self.output = torch.nn.Linear(width, n_outputs)
+
+    def forward(self, x):
+        return self.output(self.hidden(x).relu())
 
 
 @pytest.mark.parametrize("scoring", [None, "average_precision"])
@@ -120,7 +157,7 @@ def test_resampled_rows_leave_nothing_behind(binary, tmp_path, monkeypatch) -> N
 
 def test_the_best_of_a_round_go_on_with_more_epochs(binary) -> None:
     search = quick_search(
-        quick_net(max_epochs=10),
+        quick_net(max_epochs=10, early_stopping=False),
         support_samplers=["natural", "over"],
         query_samplers=["natural", "under", "over"],
         halving=2,
@@ -133,9 +170,22 @@ def test_the_best_of_a_round_go_on_with_more_epochs(binary) -> None:
         best = np.argsort(-results["mean_test_score"][before], kind="stable")[: after.stop - after.start]
         assert [results["params"][before][place] for place in best] == results["params"][after]
     assert search.best_index_ == 9 + results["mean_test_score"][9:].argmax()
-    assert len(search.history_) <= 10
-    fits = 2 * (results["n_resources"].sum()) + 10
-    assert 0 < search.rows_drawn_ <= fits * 4096
+    assert len(search.history_) == 10
+    # An epoch is one update of 4 × (512 + 512) rows; every candidate has two fits, and one is fitted again.
+    assert search.rows_drawn_ == (2 * results["n_resources"].sum() + 10) * 4096
+
+
+def test_after_a_tie_the_first_of_the_standings_is_the_winner(binary) -> None:
+    scores = iter([0.6, 0.6, 0.7, 0.7, 0.8, 0.8, 0.9, 0.9])  # of four candidates on two folds
+    search = quick_search(
+        quick_net(max_epochs=4, early_stopping=False),
+        support_samplers=["natural", "over"],
+        halving=2,
+        scoring=lambda *about: next(scores, 0.5),  # the last round cannot tell the two left apart
+    ).fit(*binary)
+    assert search.rounds_ == [(4, 2), (2, 4)]
+    assert search.best_params_ == {"support_sampler": "over", "query_sampler": "over"}
+    assert search.standings_.loc[0, ["support", "query"]].tolist() == ["over", "over"]
 
 
 def test_the_seed_decides_and_the_number_of_jobs_does_not(binary) -> None:
@@ -149,6 +199,18 @@ def test_the_seed_decides_and_the_number_of_jobs_does_not(binary) -> None:
         )
         np.testing.assert_array_equal(alone.predict_proba(binary[0]), again.predict_proba(binary[0]))
     assert (alone.cv_results_["mean_test_score"] != other.cv_results_["mean_test_score"]).all()
+
+
+def test_fits_of_a_fold_share_a_seed_and_those_of_others_have_their_own(binary, monkeypatch) -> None:
+    monkeypatch.setattr(NotingSeeds, "seeds", [])
+    net = NotingSeeds(**quick_net().get_params())
+    quick_search(net, cv=3).fit(*binary)
+    *folds, refit = NotingSeeds.seeds
+    assert folds[:3] == folds[3:]  # of two candidates
+    assert len({*folds, refit}) == 4
+    NotingSeeds.seeds.clear()
+    quick_search(net.set_params(random_state=3), cv=3).fit(*binary)
+    assert NotingSeeds.seeds == [3] * 7
 
 
 def test_strategies_that_cannot_work_are_left_out_with_the_reason(binary) -> None:
@@ -184,6 +246,37 @@ def test_candidates_that_fail_are_out(binary) -> None:
     assert search.standings_["failure"].ne("").tolist() == [False, False, True, True]
     with pytest.raises(ValueError, match="no candidate of the search could be trained; natural/under"):
         quick_search(quick_net(inner_lr=1e30)).fit(*binary)
+
+
+@pytest.mark.parametrize(("epochs", "decides"), [(6, 1), (3, 0)])
+def test_where_a_later_round_fails_altogether_the_one_before_it_decides(binary, epochs, decides) -> None:
+    net = quick_net(max_epochs=12, early_stopping=False, callbacks=[DivergesLate(epochs)])
+    search = quick_search(net, support_samplers=["natural", "over"], halving=2)
+    expected = (
+        rf"in round {decides + 2} of 3 every candidate failed; \w+/\w+: diverged; the best of round "
+        rf"{decides + 1} is taken, with its {epochs} epochs"
+    )
+    with pytest.warns(UserWarning, match=expected) as caught:
+        search.fit(*binary)
+    assert len(caught) == 1
+    assert search.rounds_ == [(4, 3), (2, 6), (1, 12)]
+    results, best = search.cv_results_, search.best_index_
+    assert results["iter"].max() == decides + 1
+    assert (results["iter"][best], results["rank_test_score"][best]) == (decides, 1)
+    assert search.best_score_ == np.nanmax(results["mean_test_score"][results["iter"] == decides])
+    assert np.isnan(results["mean_test_score"][results["iter"] == decides + 1]).all()
+    standings = search.standings_
+    assert standings.loc[0, ["support", "query"]].tolist() == list(search.best_params_.values())
+    assert standings["finished"].tolist() == (standings["epochs"] == epochs).tolist()
+    assert len(search.history_) == epochs
+
+
+def test_arguments_of_the_network_and_the_optimizer_can_be_searched(binary) -> None:
+    grid = {"module__width": [3, 5], "optimizer__eps": [1e-6]}
+    search = quick_search(quick_net(module=Sized), query_samplers=["over"], param_grid=grid).fit(*binary)
+    assert search.standings_["module__width"].sort_values().tolist() == [3, 5]
+    assert search.best_estimator_.module_.hidden.out_features == search.best_params_["module__width"]
+    assert search.best_estimator_.get_params()["optimizer__eps"] == 1e-6
 
 
 def test_warnings_of_the_fits_come_once_of_a_kind(binary) -> None:
@@ -224,12 +317,50 @@ def test_without_refit_there_is_nothing_to_predict_with(binary) -> None:
     assert search.best_params_["support_sampler"] == "natural"
     with pytest.raises(ValueError, match="refit=False"):
         search.predict(binary[0])
+    with pytest.raises(ValueError, match="refit=False"):
+        search.score(*binary)
+
+
+@pytest.mark.parametrize(
+    ("scoring", "metric"), [(None, roc_auc_score), ("average_precision", average_precision_score)]
+)
+def test_its_score_is_the_scoring_of_the_search(binary, scoring, metric) -> None:
+    X, y = binary
+    labels = np.where(y == 1, "a rare one", "usual")
+    search = quick_search(scoring=scoring).fit(X, labels)
+    # More rare rows than others: the positive class is still the one that was rarer in fit.
+    rows = np.concatenate([np.flatnonzero(y == 1), np.flatnonzero(y == 0)[:20]])
+    expected = metric(y[rows], search.predict_proba(X[rows])[:, 0])
+    assert search.score(X[rows], labels[rows]) == pytest.approx(expected, rel=1e-12)
+    assert search.score(X[rows], labels[rows].tolist()) == pytest.approx(expected, rel=1e-12)
+
+
+def test_its_score_may_be_of_labels_and_of_many_classes(binary) -> None:
+    X, y = binary
+    labels = np.where(X[:, 0] > 0, y, 2)
+    search = quick_search(scoring="balanced_accuracy").fit(X, labels)
+    assert search.score(X, labels) == balanced_accuracy_score(labels, search.predict(X))
+    search = quick_search().fit(X, labels)
+    expected = roc_auc_score(labels, search.predict_proba(X), multi_class="ovr")
+    assert search.score(X, labels) == pytest.approx(expected, rel=1e-12)
+
+
+def test_rows_that_cannot_be_scored(binary) -> None:
+    X, y = binary
+    search = quick_search().fit(X, y)
+    with pytest.raises(ValueError, match="the label 2, which was not there in fit; known are 0, 1"):
+        search.score(X[:3], [0, 1, 2])
+    with pytest.raises(ValueError, match="needs rows of both classes, got 3 of one and 0 of the other"):
+        search.score(X[:3], [0, 0, 0])
+    with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[3, 2\]"):
+        search.score(X[:3], [0, 1])
 
 
 def test_it_can_be_cloned_and_searched_over(binary) -> None:
     search = quick_search(query_samplers=["under"])
     assert clone(search).get_params()["estimator__support_batch_size"] == 512
     outer = GridSearchCV(search, {"estimator__beta": [0.0, 0.5]}, cv=2, error_score="raise").fit(*binary)
+    assert outer.score(*binary) == roc_auc_score(binary[1], outer.predict_proba(binary[0])[:, 1])
     assert outer.best_estimator_.best_estimator_.beta == outer.best_params_["estimator__beta"]
 
 
@@ -269,3 +400,45 @@ def test_defaults_are_the_papers_strategies() -> None:
     search = MSMetaBalanceClassifier()
     assert len(search.support_samplers) == len(search.query_samplers) == 7
     search.check_parameters()
+
+
+def test_a_search_leaves_nothing_of_an_earlier_one(binary, tmp_path) -> None:
+    X, y = binary
+    search = quick_search().fit(X, np.where(y == 1, "fraud", "ok"))
+    search.set_params(param_grid={"lr": [1e30]})
+    with pytest.raises(ValueError, match="could be trained"):
+        search.fit(X, y)
+    for use in (search.predict, lambda rows: search.to_html(tmp_path / "search.html")):
+        with pytest.raises(NotFittedError):
+            use(X)
+    search.set_params(param_grid=None, refit=False).fit(X[:, :3], y)
+    assert not hasattr(search, "classes_")
+    search.set_params(refit=True)
+    with pytest.raises(ValueError, match="made with refit=False"):
+        search.predict(X[:, :3])
+
+
+class Alike:
+    def __repr__(self):
+        return "Alike()"
+
+    def fit_resample(self, X, y):
+        return X, y
+
+
+def test_different_samplers_of_the_same_name_are_refused(binary) -> None:
+    with pytest.raises(ValueError, match=r"two samplers are both called Alike\(\)"):
+        quick_search(support_samplers=[Alike()], query_samplers=[Alike()]).fit(*binary)
+    same = Alike()
+    quick_search(support_samplers=[same], query_samplers=[same], refit=False).fit(*binary)
+    quick_search(support_samplers=[SMOTE()], query_samplers=[SMOTE()], refit=False).fit(*binary)
+
+
+def test_results_that_cannot_be_written_are_an_error_and_the_old_ones_stay(binary, tmp_path) -> None:
+    search = quick_search(refit=False).fit(*binary)
+    (tmp_path / "file").write_text("old")
+    with pytest.raises(ValueError, match="choose a path you can write to"):
+        search.to_json(tmp_path / "file" / "search.json")
+    assert (tmp_path / "file").read_text() == "old"
+    with pytest.raises(ValueError, match="cannot be a folder"):
+        quick_search(memory=str(tmp_path / "file")).fit(*binary)

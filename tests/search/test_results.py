@@ -56,14 +56,39 @@ def test_equal_scores_share_a_rank() -> None:
 
 
 def test_standings_show_each_candidates_last_round() -> None:
-    table = as_standings(ENTRIES, max_epochs=15)
+    table = as_standings(ENTRIES)
     assert table["query"].tolist() == ["s0", "s1", "s2", "s3"]
     assert table["epochs"].tolist() == [15, 5, 5, 15]
     assert table["finished"].tolist() == [True, False, False, False]
     assert table["failure"].tolist() == ["", "", "diverged", "diverged"]
     # 0.8 and 0.7: standard deviation 0.1 / √2, over √2 folds.
     np.testing.assert_allclose(table["error"], [0.0, 0.05, np.nan, np.nan])
-    assert math.isnan(as_standings([entry(0, 0, 0.5)], 5)["error"].item())
+    assert math.isnan(as_standings([entry(0, 0, 0.5)])["error"].item())
+
+
+def test_of_equals_the_first_entry_wins_in_both_tables() -> None:
+    # The first round has put candidate 2 before candidate 0; the last one cannot tell them apart.
+    first = [entry(0, 0, 0.8), entry(1, 0, 0.1), entry(2, 0, 0.9)]
+    entries = [*first, entry(2, 1, 0.5), entry(0, 1, 0.5)]
+    assert as_cv_results(entries, 1)["rank_test_score"].argmin() == 3
+    assert as_standings(entries)["query"].tolist() == ["s2", "s0", "s1"]
+
+
+def test_a_round_in_which_every_candidate_failed_counts_for_nothing() -> None:
+    first = [entry(0, 0, 0.7), entry(1, 0, failure="diverged"), entry(2, 0, 0.8), entry(3, 0, 0.9)]
+    second = [entry(3, 1, failure="diverged"), entry(2, 1, 0.75)]
+    third = [entry(2, 2, failure="diverged")]
+    assert as_cv_results(first + second[:1], 1)["rank_test_score"].tolist() == [3, 4, 2, 1, 4]
+    table = as_standings(first + second[:1])
+    assert table["query"].tolist() == ["s3", "s2", "s0", "s1"]
+    assert table["score"].tolist()[:3] == [0.9, 0.8, 0.7]
+    assert table["epochs"].tolist() == [5] * 4
+    assert table["finished"].tolist() == [True, True, True, False]
+    # Candidate 3 failed in a round that counts, since candidate 2 has a score there, and stays out.
+    assert as_cv_results(first + second + third, 1)["rank_test_score"].tolist() == [3, 4, 2, 4, 4, 1, 4]
+    table = as_standings(first + second + third)
+    assert table["query"].tolist() == ["s2", "s0", "s1", "s3"]
+    assert table["finished"].tolist() == [True, False, False, False]
 
 
 def test_json_is_strict() -> None:

@@ -1,8 +1,12 @@
 """The two credit tasks of the paper, card fraud and loan default, from files or from OpenML."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 from sklearn.datasets import fetch_openml
 
 from metabalance.datasets.builtin import Dataset
@@ -10,15 +14,43 @@ from metabalance.datasets.files import read_table, split_target
 from metabalance.datasets.imbalance import RandomState, thin_class
 
 DATA_VARIABLE = "METABALANCE_DATA"
-FRAUD_FILES = (
-    "creditcard.csv",
-    "creditcard.csv.gz",
-    "creditcard/creditcard.csv",
-    "creditcard/creditcard.csv.gz",
-    "creditcard/creditcard_subset.csv.gz",
-)
-LOAN_FILES = ("loan_data.csv", "loan/loan_data.csv")
 OPENML_FRAUD = 1597
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A table of a task: where it is looked for, what is in it, and where to get it."""
+
+    name: str
+    files: tuple[str, ...]
+    target: str
+    left_out: str
+    n_inputs: int
+    remedy: str
+
+
+_FRAUD = _Task(
+    name="card-fraud",
+    files=(
+        "creditcard.csv",
+        "creditcard.csv.gz",
+        "creditcard/creditcard.csv",
+        "creditcard/creditcard.csv.gz",
+        "creditcard/creditcard_subset.csv.gz",
+    ),
+    target="Class",
+    left_out="Time",
+    n_inputs=29,
+    remedy="get creditcard.csv from Kaggle (mlg-ulb/creditcardfraud)",
+)
+_LOAN = _Task(
+    name="loan-default",
+    files=("loan_data.csv", "loan/loan_data.csv"),
+    target="not.fully.paid",
+    left_out="purpose",
+    n_inputs=12,
+    remedy="get loan_data.csv from Kaggle (LendingClub loans 2007–2010)",
+)
 
 
 def load_card_fraud(
@@ -56,7 +88,7 @@ def load_card_fraud(
     FileNotFoundError
         If there is no file and nothing may be downloaded; the message says where to get it.
     ValueError
-        If the file is of something else, or ``positive_share`` cannot be met.
+        If the file, or what OpenML has sent, is of something else, or ``positive_share`` cannot be met.
 
     References
     ----------
@@ -70,21 +102,27 @@ def load_card_fraud(
     >>> fraud.X.shape[1]  # doctest: +SKIP
     29
     """
-    path = _find(data_root, FRAUD_FILES)
+    path = _find(data_root, _FRAUD)
     if path is not None:
-        frame = read_table(path)
+        X, y = _part(read_table(path), _FRAUD, str(path))
     elif download:
         frame = fetch_openml(data_id=OPENML_FRAUD, as_frame=True, parser="pandas").frame
-        frame["Class"] = frame["Class"].astype(int)
+        X, y = _part(frame, _FRAUD, f"OpenML data set {OPENML_FRAUD}")
     else:
         raise FileNotFoundError(
-            f"{_looked(data_root, FRAUD_FILES)}: get creditcard.csv from Kaggle (mlg-ulb/creditcardfraud), "
-            "or fetch it from OpenML with download=True"
+            f"{_looked(data_root, _FRAUD)}: {_FRAUD.remedy}, or fetch it from OpenML with download=True"
         )
-    X, y = split_target(frame.drop(columns="Time", errors="ignore"), "Class")
-    if set(y.tolist()) != {0, 1}:
-        raise ValueError(f"{path} is not the card-fraud data: Class must hold 0 and 1")
     if positive_share is not None:
+        held = float(y.mean())
+        try:
+            share = float(positive_share)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"positive_share must be a number, got {positive_share!r}") from error
+        if not 0 < share <= held:
+            raise ValueError(
+                f"positive_share must be above 0 and at most {held:.6f}, the share of frauds in these rows, "
+                f"got {positive_share!r}"
+            )
         kept = thin_class(y, 1, positive_share, random_state)
         X, y = X.iloc[kept].reset_index(drop=True), y[kept]
     whole = len(y) == 284_807
@@ -130,12 +168,10 @@ def load_loan_default(data_root: str | os.PathLike[str] | None = None) -> Datase
     >>> load_loan_default("data").X.shape  # doctest: +SKIP
     (9578, 12)
     """
-    path = _find(data_root, LOAN_FILES)
+    path = _find(data_root, _LOAN)
     if path is None:
-        raise FileNotFoundError(
-            f"{_looked(data_root, LOAN_FILES)}: get loan_data.csv from Kaggle (LendingClub loans 2007–2010)"
-        )
-    X, y = split_target(read_table(path).drop(columns="purpose", errors="ignore"), "not.fully.paid")
+        raise FileNotFoundError(f"{_looked(data_root, _LOAN)}: {_LOAN.remedy}")
+    X, y = _part(read_table(path), _LOAN, str(path))
     return Dataset(
         name="loan",
         title="Loan default",
@@ -146,18 +182,42 @@ def load_loan_default(data_root: str | os.PathLike[str] | None = None) -> Datase
     )
 
 
+def _part(frame: Any, task: _Task, source: str) -> tuple[Any, np.ndarray[Any, Any]]:
+    """Part a table into the inputs and the labels, 0 and 1; raise unless it is that of the task."""
+    try:
+        X, labels = split_target(frame.drop(columns=task.left_out, errors="ignore"), task.target)
+    except ValueError as error:
+        raise ValueError(f"{source} is not the {task.name} data: {error}; {task.remedy}") from error
+    y = pd.to_numeric(labels, errors="coerce")  # OpenML's are texts
+    if set(y.tolist()) != {0, 1}:
+        found = list(dict.fromkeys(labels.tolist()))
+        shown = ", ".join(map(repr, found[:5])) + (", …" if len(found) > 5 else "")
+        raise ValueError(
+            f"{source} is not the {task.name} data: {task.target} must hold 0 and 1, got {shown}; "
+            f"{task.remedy}"
+        )
+    if X.shape[1] != task.n_inputs:
+        raise ValueError(
+            f"{source} is not the {task.name} data: beside {task.target} and {task.left_out} it must have "
+            f"{task.n_inputs} columns, got {X.shape[1]}; {task.remedy}"
+        )
+    return X, y.astype(np.int64)
+
+
 def _root(data_root: str | os.PathLike[str] | None) -> Path | None:
     chosen = data_root if data_root is not None else os.environ.get(DATA_VARIABLE)
     return None if chosen is None else Path(chosen)
 
 
-def _find(data_root: str | os.PathLike[str] | None, names: tuple[str, ...]) -> Path | None:
+def _find(data_root: str | os.PathLike[str] | None, task: _Task) -> Path | None:
     root = _root(data_root)
-    return None if root is None else next((root / name for name in names if (root / name).is_file()), None)
+    if root is None:
+        return None
+    return next((root / name for name in task.files if (root / name).is_file()), None)
 
 
-def _looked(data_root: str | os.PathLike[str] | None, names: tuple[str, ...]) -> str:
+def _looked(data_root: str | os.PathLike[str] | None, task: _Task) -> str:
     root = _root(data_root)
     if root is None:
         return f"no folder of data is given: pass data_root= or set {DATA_VARIABLE}"
-    return f"{root} holds none of {', '.join(names)}"
+    return f"{root} holds none of {', '.join(task.files)}"

@@ -148,7 +148,7 @@ def _check_start(path: Path, ending: str) -> None:
     with path.open("rb") as file:
         start = file.read(4)
     if not start:
-        raise ValueError(f"{path} is empty")
+        raise ValueError(f"{path} is empty: write or download it anew")
     kind, remedy = next((rest for mark, *rest in _MARKS if start.startswith(mark)), _TEXT)
     expected = {".parquet": "Parquet", ".pq": "Parquet", ".csv.gz": "gzip"}.get(ending, _TEXT[0])
     if kind != expected:

@@ -228,8 +228,8 @@ def choose_score(
         value = float(scorer(_FixedPredictions(probabilities, labels), codes, labels[codes]))
         if not math.isfinite(value):
             raise ValueError(
-                f"scoring={scoring!r} gave {value} on the held-out rows: early stopping needs finite scores, "
-                "use another scorer"
+                f"scoring={scoring!r} gave {value} on the held-out rows: scores must be finite, use another "
+                "scorer"
             )
         return value
 
@@ -243,14 +243,24 @@ def roc_auc(probabilities: NDArray[np.float64], codes: NDArray[np.int64]) -> flo
     ----------
     probabilities : array of float, shape (n, 2)
     codes : array of int in {0, 1}, shape (n,)
-        Both classes occur.
+
+    Raises
+    ------
+    ValueError
+        If a class does not occur.
     """
     positive = codes == 1
     n_positive = int(positive.sum())
+    n_negative = len(codes) - n_positive
+    if not n_positive or not n_negative:
+        raise ValueError(
+            f"ROC-AUC needs rows of both classes, got {n_negative} of one and {n_positive} of the other: "
+            "give more rows, or another scoring"
+        )
     rank_sum = rankdata(probabilities[:, 1])[positive].sum()
     # A rank counts rows of both classes below; those of its own are taken off (Mann and Whitney 1947).
     pairs_won = rank_sum - n_positive * (n_positive + 1) / 2
-    return float(pairs_won / (n_positive * (len(codes) - n_positive)))
+    return float(pairs_won / (n_positive * n_negative))
 
 
 class _FixedPredictions(ClassifierMixin, BaseEstimator):

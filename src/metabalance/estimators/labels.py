@@ -64,6 +64,32 @@ def encode_labels(y: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
     return classes, codes.astype(np.int64)
 
 
+def encode_known_labels(y: Any, classes: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the code of each row's label among those of an earlier `encode_labels`.
+
+    Raises
+    ------
+    ValueError
+        If a label is not among them, or y is not one column.
+
+    Examples
+    --------
+    >>> from metabalance.estimators.labels import encode_known_labels, encode_labels
+    >>> classes, _ = encode_labels(["no", "yes", "no"])
+    >>> encode_known_labels(["yes", "yes"], classes).tolist()
+    [1, 1]
+    """
+    labels = column_or_1d(_as_array(y), warn=True)
+    codes: NDArray[np.int64] = pd.Index(classes).get_indexer(labels).astype(np.int64)
+    if (codes < 0).any():
+        unknown = labels.tolist()[int((codes < 0).argmax())]
+        raise ValueError(
+            f"y holds the label {unknown!r}, which was not there in fit; known are "
+            f"{', '.join(map(repr, classes.tolist()))}: drop or rename it"
+        )
+    return codes
+
+
 def _as_array(y: Any) -> Any:
     """The labels as an array in which nothing has been converted yet.
 

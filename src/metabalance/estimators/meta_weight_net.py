@@ -34,7 +34,9 @@ class MetaWeightNetClassifier(ImbalancedClassifier):
     batch_size, meta_batch_size : int, default=64
         Rows in each training and each meta batch.
     loss : str or callable, default="cross_entropy"
-        As in `NeuralClassifier`. One of your own must be a mean over rows that ``torch.vmap`` can take apart.
+        As in `NeuralClassifier`. "logit_adjusted" is meant for natural batches: with balanced meta batches,
+        as they are by default, it corrects twice. One of your own must be a mean over rows that
+        ``torch.vmap`` can take apart.
     module, hidden_sizes, dropout, class_weight, optimizer, lr, weight_decay, lr_schedule, max_epochs, \
 early_stopping, validation_fraction, scoring, callbacks, device, random_state, verbose
         As in `NeuralClassifier`.

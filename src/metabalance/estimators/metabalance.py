@@ -52,7 +52,8 @@ class MetaBalanceClassifier(ImbalancedClassifier):
         ones. May be changed after the fit.
     module, hidden_sizes, dropout, loss, class_weight, optimizer, lr, weight_decay, lr_schedule, max_epochs, \
 early_stopping, validation_fraction, scoring, callbacks, device, random_state, verbose
-        As in `NeuralClassifier`, but for ``lr``, whose default is 0.005.
+        As in `NeuralClassifier`, but for ``lr``, whose default is 0.005. ``loss="logit_adjusted"`` is meant
+        for natural batches: with balanced query batches, as they are by default, it corrects twice.
     **module_and_optimizer_parameters
         ``module__…`` and ``optimizer__…``.
 
@@ -60,7 +61,8 @@ early_stopping, validation_fraction, scoring, callbacks, device, random_state, v
     -----
     The defaults were set after measurements on nine development tables (``docs/results/defaults.md``). They
     are one of many settings that those tables cannot tell apart: γ between 0 and 0.5, first or exact order,
-    and predicting at θ or at θ' all came out within the noise. The paper's are γ 0.01, β 0, S 80.
+    and predicting at θ or at θ' all came out within the noise. The paper's are γ 0.01, β 0, S 80; on its two
+    credit tasks γ 0.1 was the largest step that did no harm (``paper/FINDINGS.md``).
 
     Attributes
     ----------

@@ -2,12 +2,11 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -19,6 +18,7 @@ from metabalance.estimators.base import PATIENCE, ImbalancedClassifier
 from metabalance.estimators.labels import encode_labels
 from metabalance.estimators.parameters import check_positive_int, check_seed, is_whole_number
 from metabalance.estimators.splits import Codes, Split, make_splits
+from metabalance.estimators.workers import in_processes
 from metabalance.evaluation.comparison import Comparison, FoldResult
 from metabalance.evaluation.environment import describe_environment
 from metabalance.evaluation.methods import DEFAULT_METHODS, Method, resolve_method, with_ablations
@@ -96,7 +96,8 @@ def compare(
     random_state : int, default=0
         Seed of the folds and of every fit.
     n_jobs : int, optional
-        Fits at a time, as in joblib; -1 uses all cores.
+        Fits at a time, each in a process of its own, as in joblib; -1 uses all cores. The result does not
+        depend on it.
     verbose : int, default=0
         1 shows a progress bar.
     dataset : str, default="data"
@@ -144,9 +145,8 @@ def compare(
         for seed in range(n_seeds)
         for method in chosen
     ]
-    outcomes = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(
-        delayed(_run)(task, X, codes, classes, shared, random_state) for task in tasks
-    )
+    pieces = [(task, X, codes, classes, shared, random_state) for task in tasks]
+    outcomes: Iterable[_Outcome] = in_processes(_run, pieces, n_jobs)
     if verbose:
         outcomes = track(outcomes, "comparing", total=len(tasks), console=Console(stderr=True))
     finished: list[_Outcome] = list(outcomes)

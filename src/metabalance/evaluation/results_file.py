@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from metabalance.estimators.writing import write_atomically
+
 FILE_FORMAT = "metabalance-comparison"
 FILE_VERSION = 1
 
@@ -69,28 +71,6 @@ def numbers_from_json(stored: Mapping[str, float | str | None]) -> dict[str, flo
     {'loss': inf, 'score': nan, 'recall': 0.5}
     """
     return {name: math.nan if value is None else float(value) for name, value in stored.items()}
-
-
-def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:
-    """Write a file so that readers see the old one or the new one, never a part; makes its folder.
-
-    Raises
-    ------
-    ValueError
-        If the folder or the file cannot be written.
-    """
-    path = Path(path)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            unfinished.write_bytes(content)
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        raise ValueError(f"cannot write {path} ({error.strerror}); choose a path you can write to") from error
-    return path
 
 
 def _strict(value: Any) -> Any:

@@ -33,8 +33,8 @@ def strategies_figure(search: MSMetaBalanceClassifier) -> Figure:
     -------
     matplotlib.figure.Figure
         Support strategies are rows, query strategies columns. A cell holds the mean score over the folds and
-        its standard error. Pairs that did not train with all epochs are grey and hatched and say how many
-        they had; the best pair has an orange frame.
+        its standard error. Pairs without a score of the last round are grey and hatched and say how many
+        epochs they had; the best pair has an orange frame.
     """
     pairs = search.standings_.drop_duplicates(["support", "query"])
     supports = [name for name in map(title, search.support_samplers) if name not in search.left_out_]

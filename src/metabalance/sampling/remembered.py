@@ -1,5 +1,6 @@
 """A strategy whose resampled rows are kept, so that many fits on the same rows resample them once."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +34,10 @@ class Remembered:
         self, X: NDArray[Any], y: NDArray[Any], **options: Any
     ) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """As `metabalance.sampling.resample`; warnings come only where the rows are new."""
-        kept: tuple[NDArray[Any], NDArray[np.int64]] = self.memory.cache(resample)(
-            X, y, self.strategy, **options
-        )
+        with warnings.catch_warnings():
+            # joblib's, of a slow disk: nothing that the user could change by calling this otherwise.
+            warnings.filterwarnings("ignore", message="Persisting input arguments took")
+            kept: tuple[NDArray[Any], NDArray[np.int64]] = self.memory.cache(resample)(
+                X, y, self.strategy, **options
+            )
         return kept

@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sklearn.base import BaseEstimator
 from sklearn.model_selection import ParameterGrid
 
+from metabalance.estimators.base import FREE_PREFIXES
 from metabalance.sampling import resolve_strategy
 
 SUPPORT, QUERY = "support_sampler", "query_sampler"
@@ -26,6 +28,22 @@ def check_samplers(name: str, samplers: Any) -> None:
         raise ValueError(f"{name} lists {repeated[0]} more than once")
 
 
+def check_titles(support: Sequence[Any], query: Sequence[Any]) -> None:
+    """Raise if two samplers of the two lists print themselves alike and may yet be different.
+
+    Samplers are told apart by what they are called. One object may stand in both lists, and so may two of
+    scikit-learn's kind, whose ``repr`` shows their parameters.
+    """
+    for one in support:
+        for other in query:
+            alike = title(one) == title(other) and one is not other and not isinstance(one, str)
+            if alike and not (isinstance(one, BaseEstimator) and type(one) is type(other)):
+                raise ValueError(
+                    f"two samplers are both called {title(one)}, in support_samplers and in query_samplers: "
+                    "pass the same object twice, or give them different reprs"
+                )
+
+
 def check_grid(param_grid: Any, known: Mapping[str, Any]) -> list[Params]:
     """Return all combinations of the further settings, a single empty one where there are none.
 
@@ -33,7 +51,7 @@ def check_grid(param_grid: Any, known: Mapping[str, Any]) -> list[Params]:
     ----------
     param_grid : mapping of str to list, or None
     known : mapping of str to any
-        The parameters of the estimator.
+        The parameters of the estimator; those of its network and its optimizer need not be among them.
     """
     if param_grid is None:
         return [{}]
@@ -42,8 +60,11 @@ def check_grid(param_grid: Any, known: Mapping[str, Any]) -> list[Params]:
     for name in param_grid:
         if name in OF_THE_SEARCH:
             raise ValueError(f"param_grid holds {name}, which the search sets itself: leave it out")
-        if name not in known:
-            raise ValueError(f"param_grid holds {name!r}, which is no parameter of the estimator")
+        if name not in known and not str(name).startswith(FREE_PREFIXES):
+            raise ValueError(
+                f"param_grid holds {name!r}, which is no parameter of the estimator; arguments of the "
+                f"network or the optimizer start with {' or '.join(FREE_PREFIXES)}"
+            )
     return list(ParameterGrid(dict(param_grid)))
 
 

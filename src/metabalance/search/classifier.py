@@ -1,31 +1,38 @@
 """MS-MetaBalance: MetaBalance with the pair of sampling strategies chosen on the training data."""
 
 import os
-import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from joblib import Memory
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils import check_consistent_length, check_random_state
-from sklearn.utils.validation import check_is_fitted, check_memory
+from sklearn.utils.validation import check_is_fitted
 
 from metabalance.estimators import MetaBalanceClassifier
 from metabalance.estimators.attempts import one_of_each_kind
-from metabalance.estimators.choices import check_scoring
-from metabalance.estimators.labels import encode_labels
+from metabalance.estimators.choices import check_scoring, choose_score
+from metabalance.estimators.labels import encode_known_labels, encode_labels
 from metabalance.estimators.parameters import is_whole_number
 from metabalance.estimators.prepared import with_rows
 from metabalance.estimators.splits import Split, make_splits
 from metabalance.estimators.tables import make_encoder
-from metabalance.search.candidates import QUERY, SUPPORT, Params, check_grid, check_samplers, title
+from metabalance.estimators.writing import write_atomically
+from metabalance.search.candidates import (
+    QUERY,
+    SUPPORT,
+    Params,
+    check_grid,
+    check_samplers,
+    check_titles,
+    title,
+)
 from metabalance.search.halving import plan_rounds
+from metabalance.search.memory import opened_memory
 from metabalance.search.results import as_cv_results, as_json, as_standings
 from metabalance.search.rounds import remember_pools, run_rounds, seeded_copy
 from metabalance.search.trials import Fold, Task, Workers
@@ -54,21 +61,24 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         Strategies to try in the inner and the outer loop; by default the paper's seven. One that cannot work
         on the data (SMOTE on categories) is left out with a warning.
     param_grid : mapping of str to list, optional
-        More parameters of the estimator to try, such as ``{"inner_lr": [0.01, 0.1, 1], "beta": [0, 0.5]}``.
+        More parameters of the estimator to try, such as ``{"inner_lr": [0.01, 0.1, 1], "beta": [0, 0.5]}``,
+        ``module__…`` and ``optimizer__…`` included.
     scoring : str, scorer or None, default=None
-        What candidates are scored by; None is ROC-AUC (one-vs-rest for many classes). Early stopping follows
-        it too, unless the estimator has a ``scoring`` of its own. A scorer given by name takes the rarer of
-        two classes as the positive one.
+        What candidates are scored by, and `score`; None is ROC-AUC (one-vs-rest for many classes). Early
+        stopping follows it too, unless the estimator has a ``scoring`` of its own. A scorer given by name
+        takes the rarer of two classes as the positive one.
     cv : int, splitter or iterable of (train, test), default=3
         An int means that many stratified, shuffled folds. Each part must hold every class.
     halving : int or None, default=3
         A round keeps the best 1/halving of its candidates and gives them ``halving`` times the epochs. None
-        trains every candidate for all epochs.
+        trains every candidate for all epochs. If every candidate of a later round fails, the search ends with
+        a warning: the round before it decides, and its winner is fitted with the epochs that it had there.
     refit : bool, default=True
         Fit the best candidate to all rows; prediction needs it.
     n_jobs : int, optional
-        Fits at a time, as in joblib, whose backends all work; -1 uses all cores. The result does not depend
-        on it. Each fit runs on one thread.
+        Fits at a time, as in joblib; -1 uses all cores. The result does not depend on it. Each fit runs on
+        one thread of a process of its own; under a joblib backend of threads, and inside a worker of another
+        joblib call, there is one fit at a time.
     memory : str, joblib.Memory or None, default=None
         Where resampled rows are kept; by default in a temporary folder that is removed at the end. A folder
         of your own also serves later searches on the same rows.
@@ -87,10 +97,12 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         As in scikit-learn's halving searches: a row for each candidate in each round, with ``iter`` and
         ``n_resources`` (epochs). ``rank_test_score`` puts later rounds first and compares within a round.
     standings_ : DataFrame
-        A row for each candidate after its last round, the best first.
+        A row for each candidate after its last round, the best first. ``finished`` are those that have a
+        score of the last round. A round in which every candidate failed is in ``cv_results_`` only.
     left_out_ : dict of str to str
         Strategies that cannot work on these data, and why.
     rounds_ : list of (candidates, epochs)
+        As planned.
     n_splits_ : int
     rows_drawn_ : int
         Training rows that all fits drew together, that of ``best_estimator_`` included.
@@ -179,6 +191,8 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         check_consistent_length(X, y)
         started = time.perf_counter()
         classes, codes = encode_labels(y)
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)  # of an earlier fit, lest a failure leave a mixture
         base = self._base()
         random = check_random_state(self.random_state)
         split_seed, refit_seed, fold_seed = random.randint(2**31 - 1, size=3).tolist()
@@ -189,25 +203,30 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         task = Task(X, codes, classes, self.scoring)
 
         workers = Workers(self.n_jobs, self.verbose)
-        with self._opened_memory() as memory:
+        with opened_memory(self.memory) as memory:
             pools = remember_pools(base, self._samplers(), folds, task, memory, workers)
-            self.left_out_ = pools.left_out
-            candidates = self._candidates(base)
-            self.rounds_ = plan_rounds(len(candidates), base.max_epochs, self.halving)
-            entries = run_rounds(base, candidates, pools.given, self.rounds_, folds, task, workers)
+            candidates = self._candidates(base, pools.left_out)
+            rounds = plan_rounds(len(candidates), base.max_epochs, self.halving)
+            entries = run_rounds(base, candidates, pools.given, rounds, folds, task, workers)
         for line in one_of_each_kind(workers.warnings):
             warnings.warn(line, UserWarning, stacklevel=2)
 
+        self._class_counts = np.bincount(codes)
+        self.left_out_ = pools.left_out
+        self.rounds_ = rounds
         self.n_splits_ = len(folds)
         self.cv_results_ = as_cv_results(entries, self.n_splits_)
-        self.standings_ = as_standings(entries, base.max_epochs)
+        self.standings_ = as_standings(entries)
         self.best_index_ = int(self.cv_results_["rank_test_score"].argmin())
         self.best_params_ = entries[self.best_index_].params
         self.best_score_ = entries[self.best_index_].mean
         self.rows_drawn_ = sum(trial.rows_drawn for entry in entries for trial in entry.trials)
         self.search_seconds_ = time.perf_counter() - started
         if self.refit:
-            self.best_estimator_ = seeded_copy(base, refit_seed, **self.best_params_).fit(X, y)
+            # All epochs, unless the rounds that had more than the winner's failed: the fit would, too.
+            epochs = entries[self.best_index_].epochs
+            best = seeded_copy(base, refit_seed, **self.best_params_, max_epochs=epochs)
+            self.best_estimator_ = best.fit(X, y)
             self.refit_time_ = time.perf_counter() - started - self.search_seconds_
             self.rows_drawn_ += self.best_estimator_.rows_drawn_
         return self
@@ -218,6 +237,7 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             raise TypeError(f"estimator must be a MetaBalanceClassifier or None, got {self.estimator!r}")
         check_samplers("support_samplers", self.support_samplers)
         check_samplers("query_samplers", self.query_samplers)
+        check_titles(self.support_samplers, self.query_samplers)
         check_scoring(self.scoring)
         if self.halving is not None and not (is_whole_number(self.halving) and self.halving >= 2):
             raise ValueError(f"halving must be None or a whole number of at least 2, got {self.halving!r}")
@@ -232,6 +252,24 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return class probabilities by the best candidate, shape (n_rows, n_classes)."""
         return self._refitted().predict_proba(X)
+
+    def score(self, X: Any, y: Any) -> float:
+        """Return what the best candidate scores on rows X with labels y, by the ``scoring`` of the search.
+
+        By default that is ROC-AUC, not accuracy. scikit-learn's ``cross_val_score`` and ``GridSearchCV`` go
+        by it, unless they have a scoring of their own.
+
+        Raises
+        ------
+        ValueError
+            If y holds labels that were not there in `fit`, or the rows cannot be scored: ROC-AUC needs every
+            class.
+        """
+        best = self._refitted()
+        codes = encode_known_labels(y, best.classes_)
+        check_consistent_length(X, codes)
+        score = choose_score(self.scoring, best.classes_, self._class_counts)
+        return score(best.predict_proba(X), codes)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the best candidate's model to a folder, and with it the results of the search as JSON.
@@ -251,10 +289,14 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         return write_search_report(self, path, dataset=dataset, command=command)
 
     def to_json(self, path: str | os.PathLike[str]) -> Path:
-        """Write all results as JSON; NaN is null."""
+        """Write all results as JSON; NaN is null.
+
+        Raises
+        ------
+        ValueError
+            If the file cannot be written; one that was there is then as before.
+        """
         check_is_fitted(self)
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         results = {
             "best_params": self.best_params_,
             "best_score": self.best_score_,
@@ -265,8 +307,7 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             "rows_drawn": self.rows_drawn_,
             "cv_results": self.cv_results_,
         }
-        path.write_text(as_json(results), encoding="utf-8")
-        return path
+        return write_atomically(path, as_json(results).encode())
 
     @property
     def classes_(self) -> NDArray[Any]:
@@ -308,14 +349,14 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
     def _samplers(self) -> dict[str, Any]:
         return {title(each): each for each in (*self.support_samplers, *self.query_samplers)}
 
-    def _candidates(self, base: MetaBalanceClassifier) -> list[Params]:
+    def _candidates(self, base: MetaBalanceClassifier, left_out: Mapping[str, str]) -> list[Params]:
         able = {}
         for name, samplers in (("support", self.support_samplers), ("query", self.query_samplers)):
-            able[name] = [each for each in samplers if title(each) not in self.left_out_]
+            able[name] = [each for each in samplers if title(each) not in left_out]
             if not able[name]:
                 first = title(samplers[0])
                 raise ValueError(
-                    f"none of the {name}_samplers can work on these data; {first}: {self.left_out_[first]}"
+                    f"none of the {name}_samplers can work on these data; {first}: {left_out[first]}"
                 )
         return [
             {SUPPORT: support, QUERY: query, **params}
@@ -326,17 +367,9 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
 
     def _refitted(self) -> MetaBalanceClassifier:
         check_is_fitted(self)
-        if not self.refit:
+        if "best_estimator_" not in vars(self):
             raise ValueError("this search was made with refit=False: fit an estimator with best_params_")
         return self.best_estimator_
-
-    @contextmanager
-    def _opened_memory(self) -> Iterator[Memory]:
-        if self.memory is not None:
-            yield check_memory(self.memory)
-            return
-        with tempfile.TemporaryDirectory(prefix="metabalance-") as folder:
-            yield Memory(folder, verbose=0)
 
 
 def _check_classes(splits: Sequence[Split], codes: NDArray[np.int64], labels: list[str]) -> None:

@@ -42,7 +42,7 @@ def as_cv_results(entries: Sequence[Entry], n_splits: int) -> dict[str, Any]:
 
     A candidate that failed on a fold has NaN on all of them. Ranks compare within a round, and a later round
     comes before an earlier one: rank 1 is the best of the last round. Candidates that failed in any round
-    come last.
+    come last; a round in which all of them failed counts for nothing, and only its own rows come last.
     """
     names = list(dict.fromkeys(name for entry in entries for name in entry.params))
     results: dict[str, Any] = {"iter": np.array([entry.iteration for entry in entries])}
@@ -70,9 +70,12 @@ def as_cv_results(entries: Sequence[Entry], n_splits: int) -> dict[str, Any]:
 
 
 def _ranks(entries: Sequence[Entry]) -> NDArray[np.int32]:
-    failed = {entry.candidate for entry in entries if entry.failure is not None}
+    last = _last_round(entries)
+    failed = {entry.candidate for entry in entries if entry.failure is not None and entry.iteration <= last}
     keys = [
-        (True, 0, 0.0) if entry.candidate in failed else (False, -entry.iteration, -entry.mean)
+        (True, 0, 0.0)
+        if entry.candidate in failed or entry.iteration > last
+        else (False, -entry.iteration, -entry.mean)
         for entry in entries
     ]
     place = {key: number for number, key in enumerate(sorted(set(keys)))}
@@ -80,15 +83,24 @@ def _ranks(entries: Sequence[Entry]) -> NDArray[np.int32]:
     return ranks
 
 
-def as_standings(entries: Sequence[Entry], max_epochs: int) -> pd.DataFrame:
+def _last_round(entries: Sequence[Entry]) -> int:
+    """The last round with a score, which decides; in one after it every candidate failed."""
+    return max(entry.iteration for entry in entries if entry.failure is None)
+
+
+def as_standings(entries: Sequence[Entry]) -> pd.DataFrame:
     """Return a row for each candidate, as the last round it took part in left it, the best first.
 
+    Of equals the first is the one that comes first in ``entries``, as for ``best_index_``. A round in which
+    every candidate failed counts for nothing: the one before it is then the last.
+
     Columns: support, query, one for each further parameter, score (mean over the folds), error (its standard
-    error; NaN with one fold), epochs, finished (whether it trained with all epochs), failure (a reason, or
-    empty).
+    error; NaN with one fold), epochs, finished (whether it has a score of the last round), failure (a reason,
+    or empty).
     """
-    ranks = _ranks(entries)
-    last = {entry.candidate: (rank, entry) for rank, entry in zip(ranks, entries, strict=True)}
+    last = _last_round(entries)
+    ranks = _ranks(entries).tolist()
+    places = {e.candidate: (ranks[place], place) for place, e in enumerate(entries) if e.iteration <= last}
     rows = [
         {
             "support": title(entry.params[SUPPORT]),
@@ -97,10 +109,10 @@ def as_standings(entries: Sequence[Entry], max_epochs: int) -> pd.DataFrame:
             "score": entry.mean,
             "error": _standard_error(entry),
             "epochs": entry.epochs,
-            "finished": entry.failure is None and entry.epochs == max_epochs,
+            "finished": entry.failure is None and entry.iteration == last,
             "failure": entry.failure or "",
         }
-        for _, entry in sorted(last.values(), key=lambda each: (each[0], each[1].candidate))
+        for entry in (entries[place] for _, place in sorted(places.values()))
     ]
     return pd.DataFrame(rows)
 

@@ -74,10 +74,12 @@ def run_rounds(
 ) -> list[Entry]:
     """Fit and score the candidates on every fold, in each round those that the one before it has left.
 
+    A round in which all of them fail is the last, and the one before it decides.
+
     Raises
     ------
     ValueError
-        If all candidates of a round fail.
+        If all candidates of the first round fail.
     """
     entries: list[Entry] = []
     alive = list(range(len(candidates)))
@@ -98,7 +100,9 @@ def run_rounds(
             current.append(Entry(place, candidates[place], number, epochs, trials, failure))
         entries += current
         alive = [alive[place] for place in best_first([entry.mean for entry in current])]
-        _report_failures(current, alive)
+        _report_failures(current, alive, rounds)
+        if not alive:
+            break
     return entries
 
 
@@ -115,12 +119,20 @@ def _network(
     return seeded_copy(base, fold.seed, **{**params, **samplers, "max_epochs": epochs, "verbose": 0})
 
 
-def _report_failures(entries: Sequence[Entry], alive: Sequence[int]) -> None:
+def _report_failures(entries: Sequence[Entry], alive: Sequence[int], rounds: Sequence[Round]) -> None:
     failed = [entry for entry in entries if entry.failure is not None]
     if not failed:
         return
     reason = f"{describe(failed[0].params)}: {failed[0].failure}"
-    if not alive:
+    before = failed[0].iteration  # rounds that are over; they are counted from 1 in words
+    if alive:
+        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+        message = f"a candidate failed and is out of the search{more}; {reason}"
+    elif before:
+        message = (
+            f"in round {before + 1} of {len(rounds)} every candidate failed; {reason}; the best of round "
+            f"{before} is taken, with its {rounds[before - 1].epochs} epochs"
+        )
+    else:
         raise ValueError(f"no candidate of the search could be trained; {reason}")
-    more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
-    warnings.warn(f"a candidate failed and is out of the search{more}; {reason}", UserWarning, stacklevel=3)
+    warnings.warn(message, UserWarning, stacklevel=3)

@@ -2,12 +2,11 @@
 
 import pickle
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -17,6 +16,7 @@ from metabalance.estimators import MetaBalanceClassifier
 from metabalance.estimators.attempts import Attempt, attempt
 from metabalance.estimators.choices import choose_score
 from metabalance.estimators.prepared import Prepared
+from metabalance.estimators.workers import in_processes
 from metabalance.sampling import MetaBatchStream, Remembered
 
 
@@ -101,9 +101,7 @@ class Workers:
         self, work: Callable[..., Attempt[Any]], pieces: Sequence[tuple[Any, ...]], title: str
     ) -> list[Attempt[Any]]:
         """Do the work for each tuple of arguments; the results come in the order of the pieces."""
-        results = Parallel(n_jobs=self.n_jobs, return_as="generator")(
-            delayed(work)(*piece) for piece in pieces
-        )
+        results: Iterable[Attempt[Any]] = in_processes(work, pieces, self.n_jobs)
         if self.verbose:
             results = track(results, title, total=len(pieces), console=Console(stderr=True))
         finished = list(results)

@@ -1,18 +1,17 @@
 """Meta-Weight-Net of one run: the rule is the library's, the loop is written out."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from metabalance import MetaBatchStream
 from metabalance.nn import MLP, LossFunction
 from metabalance.training import MetaWeightNet, seeded
-from paper.curves import Curve
+from paper.curves import Curve, ends_of_epochs
 from paper.plain import optimizer_for, record
 from paper.protocols import Split
 
 
-def train_weighted(
+def train_meta_weight_net(
     split: Split,
     seed: int,
     recipe: Mapping[str, Any],
@@ -23,6 +22,7 @@ def train_weighted(
 ) -> Curve:
     """Train one network and score it after each epoch, one pass of the training rows."""
     train = split.train
+    ends = ends_of_epochs(recipe["epochs"], len(train.y), recipe["batch_size"])
     stream = MetaBatchStream(
         train.x,
         train.y,
@@ -40,12 +40,12 @@ def train_weighted(
             module, loss_fn, stream, inner_lr=recipe["inner_lr"], weight_lr=recipe["weight_lr"]
         )
         optimizer = optimizer_for(list(module.parameters()), recipe)
-        for _ in range(recipe["epochs"]):
+        for step in range(1, ends[-1] + 1):
             module.train()
-            for _ in range(math.ceil(len(train.y) / recipe["batch_size"])):
-                optimizer.zero_grad()
-                rule.backward(rule.draw())
-                optimizer.step()
-            module.train(score_with_dropout)
-            record(curve, module, dict(module.named_parameters()), split)
+            optimizer.zero_grad()
+            rule.backward(rule.draw())
+            optimizer.step()
+            if step == ends[len(curve.test)]:
+                module.train(score_with_dropout)
+                record(curve, module, dict(module.named_parameters()), split)
     return curve

@@ -1,0 +1,39 @@
+"""Many fits at a time, in processes of their own."""
+
+import pickle
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+from joblib import Parallel, delayed
+from joblib.parallel import get_active_backend
+
+Result = TypeVar("Result")
+
+
+def in_processes(
+    work: Callable[..., Result], pieces: Iterable[tuple[Any, ...]], n_jobs: int | None
+) -> Iterator[Result]:
+    """Do the work for each tuple of arguments by joblib, and yield the results in their order.
+
+    Where joblib would use threads, one piece is done after the other: a fit seeds torch's generator and sets
+    torch's number of threads, which threads share, so that fits side by side would disturb each other. So it
+    is under ``parallel_backend("threading")``, and inside a worker process of another joblib call.
+
+    Raises
+    ------
+    TypeError
+        If an argument cannot be sent to another process.
+    """
+    backend, _ = get_active_backend()
+    threads = getattr(backend, "uses_threads", False)  # as joblib asks: backends that do not say have none
+    parallel = Parallel(
+        n_jobs=1 if threads else n_jobs,
+        return_as="generator" if backend.supports_return_generator else "list",
+    )
+    try:
+        yield from parallel(delayed(work)(*piece) for piece in pieces)
+    except pickle.PicklingError as error:
+        raise TypeError(
+            f"an object that was passed cannot be sent to another process ({error}): make it picklable, or "
+            "use n_jobs=1"
+        ) from error

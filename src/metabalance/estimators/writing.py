@@ -1,0 +1,26 @@
+"""Files that are whole, or not there."""
+
+import os
+from pathlib import Path
+
+
+def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:
+    """Write a file so that readers see the old one or the new one, never a part; makes its folder.
+
+    Raises
+    ------
+    ValueError
+        If the folder or the file cannot be written.
+    """
+    path = Path(path)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            unfinished.write_bytes(content)
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise ValueError(f"cannot write {path} ({error.strerror}); choose a path you can write to") from error
+    return path
