@@ -6,10 +6,14 @@ from metabalance.nn.losses import (
     FocalLoss,
     LogitAdjustedCrossEntropy,
     LossFunction,
+    RowLoss,
     class_logits,
 )
+from metabalance.nn.member_loss import MemberLoss
 from metabalance.nn.mlp import MLP
+from metabalance.nn.piecewise import PiecewiseLinear
 from metabalance.nn.resnet import ResNet
+from metabalance.nn.table_network import TableNetwork
 
 __all__ = [
     "MLP",
@@ -17,7 +21,11 @@ __all__ = [
     "FocalLoss",
     "LogitAdjustedCrossEntropy",
     "LossFunction",
+    "MemberLoss",
+    "PiecewiseLinear",
     "ResNet",
+    "RowLoss",
+    "TableNetwork",
     "class_logits",
     "effective_number_weights",
 ]

@@ -4,6 +4,7 @@ Every loss here takes class logits of shape (batch, K) and integer targets of sh
 mean over the rows: over rows, not over weights, so that losses of chunks add up to the loss of the whole.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
@@ -42,7 +43,23 @@ def class_logits(output: Tensor) -> Tensor:
     return output
 
 
-class CrossEntropy(nn.Module):
+class RowLoss(nn.Module, ABC):
+    """A loss that is the mean of a loss of each row."""
+
+    @abstractmethod
+    def rows(self, logits: Tensor, target: Tensor) -> Tensor:
+        r"""Return the loss of each row, in the shape of ``target``, for logits (\*target.shape, K)."""
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the scalar loss of logits (batch, K) and int64 targets (batch,)."""
+        return self.rows(logits, target).mean()
+
+
+def _cross_entropies(logits: Tensor, target: Tensor) -> Tensor:
+    return F.cross_entropy(logits.movedim(-1, 1), target, reduction="none")
+
+
+class CrossEntropy(RowLoss):
     """Mean cross-entropy, each row weighted by its class.
 
     Parameters
@@ -65,14 +82,13 @@ class CrossEntropy(nn.Module):
         super().__init__()
         self.register_buffer("weight", weight)
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the scalar loss of logits (batch, K) and int64 targets (batch,)."""
-        if self.weight is None:
-            return F.cross_entropy(logits, target)
-        return (self.weight[target] * F.cross_entropy(logits, target, reduction="none")).mean()
+    def rows(self, logits: Tensor, target: Tensor) -> Tensor:
+        """As `RowLoss.rows`."""
+        losses = _cross_entropies(logits, target)
+        return losses if self.weight is None else self.weight[target] * losses
 
 
-class LogitAdjustedCrossEntropy(nn.Module):
+class LogitAdjustedCrossEntropy(RowLoss):
     r"""Cross-entropy on logits to which the classes' log-frequencies are added, in training only.
 
     For logits :math:`f(x)` and training frequencies :math:`\pi`, the mean over the rows of
@@ -120,13 +136,13 @@ class LogitAdjustedCrossEntropy(nn.Module):
         self.register_buffer("adjustment", tau * (prior / prior.sum()).log())
         self.register_buffer("weight", weight)
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the scalar loss of logits (batch, K) and int64 targets (batch,)."""
-        losses = F.cross_entropy(logits + self.adjustment, target, reduction="none")
-        return losses.mean() if self.weight is None else (self.weight[target] * losses).mean()
+    def rows(self, logits: Tensor, target: Tensor) -> Tensor:
+        """As `RowLoss.rows`."""
+        losses = _cross_entropies(logits + self.adjustment, target)
+        return losses if self.weight is None else self.weight[target] * losses
 
 
-class FocalLoss(nn.Module):
+class FocalLoss(RowLoss):
     r"""Focal loss: cross-entropy with well-classified rows turned down.
 
     For the probability p of a row's true class, the mean over the rows of
@@ -165,10 +181,10 @@ class FocalLoss(nn.Module):
         self.gamma = gamma
         self.register_buffer("weight", weight)
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the scalar loss of logits (batch, K) and int64 targets (batch,)."""
+    def rows(self, logits: Tensor, target: Tensor) -> Tensor:
+        """As `RowLoss.rows`."""
         log_p = F.log_softmax(logits, dim=-1).gather(-1, target.unsqueeze(-1)).squeeze(-1)
         # 1 - p by expm1: exact to rounding where p is close to 1, and its power then has finite derivatives.
         miss = (-torch.expm1(log_p)).clamp_min(torch.finfo(log_p.dtype).tiny)
         losses = -(miss**self.gamma) * log_p
-        return losses.mean() if self.weight is None else (self.weight[target] * losses).mean()
+        return losses if self.weight is None else self.weight[target] * losses

@@ -1,0 +1,70 @@
+import pytest
+import torch
+from torch.func import functional_call
+
+from metabalance.meta import MetaGradient
+from metabalance.nn import CrossEntropy, MemberLoss, TableNetwork
+
+BINS = [torch.linspace(-1, 1, 4), torch.linspace(-2, 2, 3)]
+
+
+def network(**options) -> TableNetwork:
+    torch.manual_seed(0)
+    return TableNetwork(
+        4, 1, numbers=[1, 3], **{"n_members": 3, "hidden_sizes": (5,), "dropout": 0.0, **options}
+    )
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"bins": BINS}, {"periodic": True}], ids=["raw", "piecewise", "periodic"]
+)
+def test_members_are_networks_of_their_own(options) -> None:
+    net = network(**options)
+    x = torch.randn(6, 4)
+    whole = net(x)
+    assert whole.shape == (6, 3, 1)
+    changed = {name: p.detach().clone() for name, p in net.named_parameters()}
+    for name in changed:
+        if name.startswith("members"):
+            changed[name][1] += 1.0
+    other = functional_call(net, changed, (x,))
+    assert torch.equal(whole[:, [0, 2]], other[:, [0, 2]])
+    assert (whole[:, 1] != other[:, 1]).all()
+
+
+def test_numbers_are_what_is_encoded() -> None:
+    net = network(bins=BINS)
+    assert net.code(torch.tensor([[5.0, 0.0]])).tolist() == [[1.0, 1.0, 7.0, 1.0, 0.0]]
+    x = torch.zeros(1, 4)
+    seen = []
+    net.code.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    net(torch.tensor([[1.0, 2.0, 3.0, 4.0]]))
+    assert seen[0].tolist() == [[2.0, 4.0]]
+    assert net(x).shape == (1, 3, 1)
+
+
+@pytest.mark.parametrize("options", [{"bins": BINS}, {"periodic": True}], ids=["piecewise", "periodic"])
+def test_the_exact_gradient_is_the_same_in_every_engine(options) -> None:
+    net = network(**options).double()
+    support = torch.randn(3, 8, 4).double(), torch.randint(2, (3, 8))
+    query = torch.randn(3, 6, 4).double(), torch.randint(2, (3, 6))
+    loss, found = MemberLoss(CrossEntropy()), {}
+    for engine in ("loop", "vectorized"):
+        net.zero_grad()
+        MetaGradient(net, loss, inner_lr=0.3, beta=0.5, engine=engine).backward(support, query)
+        found[engine] = {name: p.grad.clone() for name, p in net.named_parameters()}
+    for name, gradient in found["loop"].items():
+        torch.testing.assert_close(found["vectorized"][name], gradient, rtol=1e-9, atol=1e-12)
+
+
+def test_a_member_takes_the_inner_step_that_it_would_take_alone() -> None:
+    net = network(bins=BINS)
+    alone = network(bins=BINS, n_members=1)
+    alone.load_state_dict(
+        {name: p[1:2] if name.startswith("members") else p for name, p in net.state_dict().items()}
+    )
+    support, query = ((torch.randn(2, 8, 4), torch.randint(2, (2, 8))) for _ in range(2))
+    for each in (net, alone):
+        MetaGradient(each, MemberLoss(CrossEntropy()), inner_lr=0.3, beta=0.5).backward(support, query)
+    for one, many in zip(alone.parameters(), net.parameters(), strict=True):
+        torch.testing.assert_close(one.grad[0], many.grad[1])
