@@ -3,9 +3,11 @@
 from metabalance.training.budget import MIN_ROWS_PER_EPOCH, EpochBudget
 from metabalance.training.callbacks import CosineSchedule, EpochProgress, EpochScores
 from metabalance.training.data import Part, stratified_holdout, watched_rows
+from metabalance.training.holdouts import Holdouts, cross_fitted_holdouts
+from metabalance.training.looks import look_at_members, look_at_parts
 from metabalance.training.loop import TrainingLoop, resolve_device
 from metabalance.training.meta_weight_net import MetaWeightNet
-from metabalance.training.prediction import predict_probabilities, rows_per_chunk
+from metabalance.training.prediction import predict_members, predict_probabilities, rows_per_chunk
 from metabalance.training.rules import ERM, MetaBalance, UpdateRule
 from metabalance.training.seeding import seeded
 from metabalance.training.threads import is_small, one_thread
@@ -17,13 +19,18 @@ __all__ = [
     "EpochBudget",
     "EpochProgress",
     "EpochScores",
+    "Holdouts",
     "MetaBalance",
     "MetaWeightNet",
     "Part",
     "TrainingLoop",
     "UpdateRule",
+    "cross_fitted_holdouts",
     "is_small",
+    "look_at_members",
+    "look_at_parts",
     "one_thread",
+    "predict_members",
     "predict_probabilities",
     "resolve_device",
     "rows_per_chunk",

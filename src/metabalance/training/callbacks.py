@@ -8,13 +8,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from skorch.callbacks import Callback
-from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from metabalance.training.data import Part
+from metabalance.training.looks import Look, Probabilities, Seen
 
-Probabilities = NDArray[np.float64]
-PredictPart = Callable[[Tensor], Probabilities]
 ScorePart = Callable[[Probabilities, NDArray[np.int64]], float]
 
 
@@ -27,19 +24,10 @@ class EpochScores(Callback):
     minority's recall on training and on held-out rows is the paper's picture of over-fitting (Figure 2).
     """
 
-    def __init__(
-        self,
-        predict: Callable[[], PredictPart],
-        score: ScorePart,
-        majority: int,
-        train: Part,
-        valid: Part | None,
-    ) -> None:
-        self.predict = predict
+    def __init__(self, look: Look, score: ScorePart, majority: int) -> None:
+        self.look = look
         self.score = score
         self.majority = majority
-        self.train = train
-        self.valid = valid
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Score the parameters as they stand; being broken off here counts as being broken off."""
@@ -50,18 +38,15 @@ class EpochScores(Callback):
             raise
 
     def _record(self, net: Any) -> None:
-        predict = self.predict()
-        self._record_recalls(net, "train", predict(self.train.x), self.train.codes)
-        if self.valid is not None:
-            probabilities = predict(self.valid.x)
-            self._record_recalls(net, "valid", probabilities, self.valid.codes)
-            net.history.record("valid_loss", log_loss(probabilities, self.valid.codes))
-            net.history.record("valid_score", self.score(probabilities, self.valid.codes))
+        train, valid = self.look()
+        self._record_recalls(net, "train", train)
+        if valid is not None:
+            self._record_recalls(net, "valid", valid)
+            net.history.record("valid_loss", log_loss(valid.probabilities, valid.codes))
+            net.history.record("valid_score", self.score(valid.probabilities, valid.codes))
 
-    def _record_recalls(
-        self, net: Any, prefix: str, probabilities: Probabilities, codes: NDArray[np.int64]
-    ) -> None:
-        majority, minority = majority_and_minority_recall(probabilities, codes, self.majority)
+    def _record_recalls(self, net: Any, prefix: str, seen: Seen) -> None:
+        majority, minority = majority_and_minority_recall(seen.probabilities, seen.codes, self.majority)
         net.history.record(f"{prefix}_majority_recall", majority)
         net.history.record(f"{prefix}_minority_recall", minority)
 

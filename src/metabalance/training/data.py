@@ -51,17 +51,24 @@ def stratified_holdout(
     ValueError
         If a class has a single row.
     """
+    check_two_rows_each(codes, classes)
     valid = []
     for code, count in zip(*np.unique(codes, return_counts=True), strict=True):
-        if count < 2:
-            raise ValueError(
-                f"class {str(classes[code])!r} has a single row, but two are needed, one to train on and one "
-                "to hold out: collect more, merge or drop the class, or fit with early_stopping=False"
-            )
         size = min(max(1, round(fraction * count)), count - 1)
         valid.append(rng.choice(np.flatnonzero(codes == code), size=size, replace=False))
     held_out = np.sort(np.concatenate(valid))
     return np.setdiff1d(np.arange(len(codes)), held_out), held_out
+
+
+def check_two_rows_each(codes: NDArray[np.int64], classes: NDArray[Any]) -> None:
+    """Raise ValueError if a class has a single row, of which nothing could be held out."""
+    counts = np.bincount(codes)
+    if (counts == 1).any():
+        label = str(classes[int((counts == 1).argmax())])
+        raise ValueError(
+            f"class {label!r} has a single row, but two are needed, one to train on and one to hold out: "
+            "collect more, merge or drop the class, or fit with early_stopping=False"
+        )
 
 
 def watched_rows(codes: NDArray[np.int64], at_most: int, rng: np.random.Generator) -> NDArray[np.intp]:

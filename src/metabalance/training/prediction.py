@@ -27,6 +27,8 @@ def predict_probabilities(
 ) -> NDArray[np.float64]:
     """Softmax of the logits in evaluation mode, shape (n, K), rows summing to 1 in float64.
 
+    Of an ensemble, whose logits have the shape (n, members, K or 1), it is the mean over the members.
+
     Parameters
     ----------
     module : torch.nn.Module
@@ -35,6 +37,14 @@ def predict_probabilities(
     parameters : mapping of str to Tensor, optional
         Parameters to predict with in place of the module's own, by name (θ' of `metabalance.meta.adapt`).
     """
+    probabilities = predict_members(module, x, parameters)
+    return probabilities if probabilities.ndim == 2 else probabilities.mean(axis=1)
+
+
+def predict_members(
+    module: nn.Module, x: Tensor, parameters: Parameters | None = None
+) -> NDArray[np.float64]:
+    """As `predict_probabilities`, but of an ensemble every member's, shape (n, members, K)."""
     forward: Callable[[Tensor], Tensor] = module
     if parameters is not None:
         forward = forward_at(module, parameters)

@@ -1,0 +1,83 @@
+"""Which rows each member of an ensemble holds out: every row by some members, but not by all."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from metabalance.training.data import check_two_rows_each
+
+
+@dataclass(frozen=True)
+class Holdouts:
+    """What members hold out.
+
+    Parameters
+    ----------
+    group : array of int, shape (n,)
+        Rows of a group are held out by the same members.
+    held : array of bool, shape (groups, members)
+    """
+
+    group: NDArray[np.int64]
+    held: NDArray[np.bool_]
+
+    def weights(self) -> Tensor:
+        """What a row of a group counts for each member (see `metabalance.nn.MemberLoss`), float32."""
+        trained_on = ~self.held[self.group]
+        return torch.from_numpy(~self.held / trained_on.mean(axis=0)).float()
+
+
+def cross_fitted_holdouts(
+    codes: NDArray[np.int64], n_members: int, fraction: float, rng: np.random.Generator, classes: NDArray[Any]
+) -> Holdouts:
+    """Share the rows out among the members, so that every row is held out by at least one.
+
+    Rows are dealt into as many folds as ``fraction`` says (but not more than there are members), class by
+    class, and every member holds one fold out; members beyond the first round hold out folds dealt anew.
+
+    Parameters
+    ----------
+    codes : array of int, shape (n,)
+    n_members : int
+        At least 2.
+    fraction : float in (0, 1)
+        Share of the rows that a member holds out, rounded to a whole number of folds, at least two.
+    rng : numpy.random.Generator
+    classes : array of shape (n_classes,)
+        The labels behind the codes, for messages.
+
+    Raises
+    ------
+    ValueError
+        If a class has a single row.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> codes = np.repeat([0, 1], [8, 4])
+    >>> found = cross_fitted_holdouts(codes, 4, 0.25, np.random.default_rng(0), np.array([0, 1]))
+    >>> found.held[found.group].sum(axis=0)
+    array([3, 3, 3, 3])
+    """
+    check_two_rows_each(codes, classes)
+    folds = min(max(2, round(1 / fraction)), n_members)
+    held = np.zeros((len(codes), n_members), dtype=bool)
+    for start in range(0, n_members, folds):
+        fold = _deal(codes, folds, rng)
+        for member in range(start, min(start + folds, n_members)):
+            held[:, member] = fold == member - start
+    patterns, group = np.unique(held, axis=0, return_inverse=True)
+    return Holdouts(group.reshape(-1).astype(np.int64), patterns)
+
+
+def _deal(codes: NDArray[np.int64], folds: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """The fold of each row; folds have equally many rows of each class, or differ by one."""
+    fold = np.empty(len(codes), dtype=np.int64)
+    for code in np.unique(codes):
+        rows = rng.permutation(np.flatnonzero(codes == code))
+        fold[rows] = (np.arange(len(rows)) + rng.integers(folds)) % folds
+    return fold
