@@ -23,7 +23,7 @@ class Seen:
 
 
 Look = Callable[[], tuple[Seen, Seen | None]]
-"""Returns rows that are trained on and, where there are such, rows that are held out, as the network is now."""
+"""Returns rows that are trained on, and rows that are held out where there are such."""
 
 
 def look_at_parts(
