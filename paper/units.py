@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from metabalance.datasets import Dataset
 from metabalance.estimators.choices import choose_loss
-from metabalance.nn import LossFunction
+from metabalance.nn import LossFunction, class_logits
 from paper.curves import Curve
 from paper.meta import train_meta
 from paper.meta_weight_net import train_meta_weight_net
@@ -173,4 +173,5 @@ def loss_for(method: Method, split: Split) -> LossFunction:
     """The loss that a recipe names, with the class frequencies of the training rows."""
     labels: NDArray[np.int64] = np.array([0, 1])
     name, weight = method.recipe.get("loss", "cross_entropy"), method.recipe.get("class_weight")
-    return choose_loss(name, weight, labels, split.train.y, torch.device("cpu"))
+    chosen = choose_loss(name, weight, labels, split.train.y, torch.device("cpu"))
+    return lambda output, target: chosen(class_logits(output), target)

@@ -5,6 +5,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -15,24 +16,38 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import EarlyStopping
-from torch import nn
+from torch import Tensor, nn
 
-from metabalance.estimators.choices import choose_loss, choose_module, choose_optimizer, choose_score
+from metabalance.estimators.choices import (
+    choose_loss,
+    choose_module,
+    choose_optimizer,
+    choose_score,
+    count_members,
+    loss_on_outputs,
+)
 from metabalance.estimators.labels import encode_labels
+from metabalance.estimators.layout import TableLayout, describe_table
 from metabalance.estimators.parameters import check_shared_parameters
 from metabalance.estimators.persistence import load_model, save_model
 from metabalance.estimators.prepared import Prepared, with_rows
-from metabalance.estimators.tables import make_encoder
+from metabalance.estimators.tables import TableEncoder, make_encoder
 from metabalance.nn import LossFunction
+from metabalance.sampling import chooses_rows
 from metabalance.training import (
     CosineSchedule,
     EpochProgress,
     EpochScores,
+    Holdouts,
     Part,
     TrainingLoop,
     UpdateRule,
+    cross_fitted_holdouts,
     is_small,
+    look_at_members,
+    look_at_parts,
     one_thread,
+    predict_members,
     predict_probabilities,
     resolve_device,
     seeded,
@@ -50,8 +65,11 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
 
     # Set by the subclasses' constructors, whose signatures scikit-learn reads.
     module: Any
+    n_members: int
     hidden_sizes: Any
     dropout: Any
+    numerical_embedding: str | None
+    n_bins: int
     loss: Any
     class_weight: Any
     optimizer: Any
@@ -77,6 +95,11 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
         self, module: nn.Module, loss_fn: LossFunction, train: Part, stream_options: dict[str, Any]
     ) -> UpdateRule:
         """Return the update rule over the training rows; the options are those that all streams take."""
+
+    @property
+    @abstractmethod
+    def _strategies(self) -> tuple[Any, ...]:
+        """The sampling strategies that rows are drawn by."""
 
     def _adapt(self, module: nn.Module, loss_fn: LossFunction, train: Part) -> dict[str, torch.Tensor] | None:
         """Return adapted parameters θ' for the module as it stands, or None where there are none."""
@@ -119,29 +142,32 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
 
         with ExitStack() as stack:
             stack.enter_context(seeded(prepared.init_seed))
-            module = choose_module(
-                self.module,
-                self.options_for("module"),
-                example=train.x[:2],
-                n_classes=len(classes),
-                hidden_sizes=self.hidden_sizes,
-                dropout=self.dropout,
-            )
+            layout = None
+            if self.module is None and train.x.ndim == 2:
+                layout = describe_table(
+                    train.x, encoder.categorical_outputs_, self.numerical_embedding, self.n_bins
+                )
+            module = self.build_module(train.x[:2], len(classes), layout)
             if is_small(module, train.x):
                 stack.enter_context(one_thread())
-            loss_fn = choose_loss(self.loss, self.class_weight, classes, train.codes, device)
+            chosen = choose_loss(self.loss, self.class_weight, classes, train.codes, device)
+            loss_fn = loss_on_outputs(chosen, module, prepared.holdouts)
             rule = self._make_rule(module, loss_fn, train, prepared.stream_options)
 
-            def predict_now() -> Any:
+            def predict_now(members: bool = False) -> Any:
                 parameters = self._adapt(module, loss_fn, train) if self._predicts_adapted else None
-                return lambda rows: predict_probabilities(module, rows, parameters)
+                predict = predict_members if members else predict_probabilities
+                return lambda rows: predict(module, rows, parameters)
 
+            watched = watched_rows(train.codes, WATCHED_ROWS, prepared.rng)
+            if prepared.holdouts is None:
+                look = look_at_parts(predict_now, train.subset(watched), prepared.valid)
+            else:
+                look = look_at_members(lambda: predict_now(True), train, prepared.holdouts, watched)
             scores = EpochScores(
-                predict_now,
+                look,
                 choose_score(self.scoring, classes, np.bincount(codes)),
                 majority=int(np.bincount(codes).argmax()),
-                train=train.subset(watched_rows(train.codes, WATCHED_ROWS, prepared.rng)),
-                valid=prepared.valid,
             )
             loop = self._make_loop(module, rule, len(train), scores, device).train()
             predict_now()(train.x[:1])  # a network that diverged in the last steps must not pass for fitted
@@ -149,8 +175,11 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
 
         self.set_fitted_input(encoder, classes, tuple(train.x.shape[1:]), device)
         self.module_ = module.eval()
+        self.layout_ = layout
         self.adapted_parameters_ = adapted
         self.history_ = [_plain_scalars(epoch) for epoch in loop.history]
+        for epoch in self.history_:
+            epoch["train_loss"] /= count_members(module)  # summed over them in training
         self.rows_drawn_ = loop.budget_.rows_drawn
         self.interrupted_ = loop.interrupted_
         if self.interrupted_:
@@ -177,13 +206,47 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
         random = check_random_state(self.random_state)
         split_seed, init_seed, stream_seed = random.randint(2**31 - 1, size=3).tolist()
         rng = np.random.default_rng(split_seed)
-        train, valid = self._split_and_encode(encoder, X, codes, classes, rng, device)
+        holdouts = None
+        if self._cross_fits(encoder):
+            holdouts = cross_fitted_holdouts(codes, self.n_members, self.validation_fraction, rng, classes)
+        train, valid = self._split_and_encode(encoder, X, codes, classes, rng, device, holdouts)
         stream_options = {
             "random_state": stream_seed,
             "categorical": encoder.categorical_outputs_,
             "class_names": [str(label) for label in classes],
+            "balance_by": None if holdouts is None else codes,
         }
-        return Prepared(encoder, classes, codes, device, train, valid, rng, init_seed, stream_options)
+        return Prepared(
+            encoder, classes, codes, device, train, valid, holdouts, rng, init_seed, stream_options
+        )
+
+    def _cross_fits(self, encoder: Any) -> bool:
+        """Whether every member holds out rows of its own, so that all rows are trained on and judge.
+
+        That takes rows which are known to be one of the table's: strategies that make rows up, and losses of
+        the user's own, get one part that all members hold out.
+        """
+        return (
+            isinstance(encoder, TableEncoder)
+            and self.module is None
+            and self.n_members > 1
+            and bool(self.early_stopping)
+            and isinstance(self.loss, str)
+            and all(chooses_rows(strategy) for strategy in self._strategies)
+        )
+
+    def build_module(self, example: Tensor, n_classes: int, layout: TableLayout | None) -> nn.Module:
+        """Return a network of its own for encoded rows like the example."""
+        return choose_module(
+            self.module,
+            self.options_for("module"),
+            example=example,
+            n_classes=n_classes,
+            layout=layout,
+            n_members=self.n_members,
+            hidden_sizes=self.hidden_sizes,
+            dropout=self.dropout,
+        )
 
     def _split_and_encode(
         self,
@@ -193,13 +256,22 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
         classes: NDArray[Any],
         rng: np.random.Generator,
         device: torch.device,
+        holdouts: Holdouts | None,
     ) -> tuple[Part, Part | None]:
-        """Hold rows out, fit the encoder to the others, and return both parts encoded on the device."""
+        """Hold rows out, fit the encoder to the others, and return both parts encoded on the device.
+
+        Where members hold out rows of their own, all rows are trained on, and the encoder, which does not look
+        at labels, is fitted to all.
+        """
 
         def encoded(rows: Any, codes: NDArray[np.int64]) -> Part:
             x = torch.from_numpy(encoder.transform(rows)).to(device)
             return Part(x, torch.from_numpy(codes).to(device), codes)
 
+        if holdouts is not None:
+            encoder.fit(X)
+            targets = torch.from_numpy(np.stack([codes, holdouts.group], axis=1)).to(device)
+            return replace(encoded(X, codes), y=targets), None
         if not self.early_stopping:
             encoder.fit(X)
             return encoded(X, codes), None

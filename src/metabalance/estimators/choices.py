@@ -16,15 +16,19 @@ from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
 
+from metabalance.estimators.layout import TableLayout
 from metabalance.nn import (
-    MLP,
     CrossEntropy,
     FocalLoss,
     LogitAdjustedCrossEntropy,
     LossFunction,
+    MemberLoss,
+    RowLoss,
+    TableNetwork,
     class_logits,
     effective_number_weights,
 )
+from metabalance.training import Holdouts
 
 OPTIMIZERS: Mapping[str, tuple[type[torch.optim.Optimizer], Mapping[str, Any]]] = {
     "adamw": (torch.optim.AdamW, {}),
@@ -82,7 +86,7 @@ def _can_be_fused(module: nn.Module) -> bool:
 def choose_loss(
     loss: Any, class_weight: Any, classes: NDArray[Any], codes: NDArray[np.int64], device: torch.device
 ) -> LossFunction:
-    """Return loss(output, target), which takes a module's raw output and class codes.
+    """Return loss(logits, target), which takes class logits and class codes.
 
     Class weights and frequencies are those of ``codes``, the training part.
     """
@@ -108,7 +112,31 @@ def choose_loss(
         chosen = LOSSES[loss](weight, torch.as_tensor(counts, dtype=torch.float32, device=device))
     else:
         raise ValueError(f"loss must be one of {', '.join(LOSSES)} or a function, got {loss!r}")
-    return lambda output, target: chosen(class_logits(output), target)
+    return chosen
+
+
+def count_members(module: nn.Module) -> int:
+    """Members of an ensemble, whose output has one logit or K for each; 1 for any other network."""
+    return module.n_members if isinstance(module, TableNetwork) else 1
+
+
+def loss_on_outputs(chosen: LossFunction, module: nn.Module, holdouts: Holdouts | None) -> LossFunction:
+    """Return loss(output, target) for what the module puts out, from a loss on class logits.
+
+    The loss of an ensemble is summed over its members, each on the rows that it does not hold out.
+    """
+    members = count_members(module)
+    if not isinstance(module, TableNetwork):
+        return lambda output, target: chosen(class_logits(output), target)
+    if isinstance(chosen, RowLoss):
+        device = next(module.parameters()).device
+        return MemberLoss(chosen, None if holdouts is None else holdouts.weights().to(device))
+
+    def summed(output: Tensor, target: Tensor) -> Tensor:
+        logits = class_logits(output)
+        return members * chosen(logits.flatten(0, 1), target.repeat_interleave(members))
+
+    return summed
 
 
 def _class_weights(class_weight: Any, classes: NDArray[Any], codes: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -129,6 +157,8 @@ def choose_module(
     *,
     example: Tensor,
     n_classes: int,
+    layout: TableLayout | None,
+    n_members: int,
     hidden_sizes: Any,
     dropout: Any,
 ) -> nn.Module:
@@ -151,7 +181,14 @@ def choose_module(
                 f"module__{next(iter(options))} was given without module=; the default network takes "
                 "hidden_sizes and dropout"
             )
-        built = MLP(example.shape[1], n_outputs, hidden_sizes=hidden_sizes, dropout=dropout)
+        built = TableNetwork(
+            example.shape[1],
+            n_outputs,
+            n_members=n_members,
+            hidden_sizes=hidden_sizes,
+            dropout=dropout,
+            **({} if layout is None else layout.options()),
+        )
     elif isinstance(module, nn.Module):
         if options:
             raise ValueError(
@@ -182,6 +219,8 @@ def _check_output(module: nn.Module, example: Tensor, n_classes: int) -> None:
         ) from error
     module.train(was_training)
     n_rows = len(example)
+    if isinstance(module, TableNetwork):
+        return
     allowed = [(n_rows, n_classes)] + ([(n_rows, 1), (n_rows,)] if n_classes == 2 else [])
     if not isinstance(output, Tensor) or tuple(output.shape) not in allowed:
         found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__

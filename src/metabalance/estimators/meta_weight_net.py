@@ -37,7 +37,7 @@ class MetaWeightNetClassifier(ImbalancedClassifier):
         As in `NeuralClassifier`. "logit_adjusted" is meant for natural batches: with balanced meta batches,
         as they are by default, it corrects twice. One of your own must be a mean over rows that
         ``torch.vmap`` can take apart.
-    module, hidden_sizes, dropout, class_weight, optimizer, lr, weight_decay, lr_schedule, max_epochs, \
+    module, n_members, hidden_sizes, dropout, numerical_embedding, n_bins, class_weight, optimizer, lr, weight_decay, lr_schedule, max_epochs, \
 early_stopping, validation_fraction, scoring, callbacks, device, random_state, verbose
         As in `NeuralClassifier`.
     **module_and_optimizer_parameters
@@ -81,8 +81,11 @@ early_stopping, validation_fraction, scoring, callbacks, device, random_state, v
         batch_size: int = 64,
         meta_batch_size: int = 64,
         module: Any = None,
-        hidden_sizes: Sequence[int] = (64, 32),
+        n_members: int = 8,
+        hidden_sizes: Sequence[int] = (64, 64),
         dropout: float | Sequence[float] = 0.1,
+        numerical_embedding: str | None = "piecewise-linear",
+        n_bins: int = 24,
         loss: Any = "cross_entropy",
         class_weight: Any = None,
         optimizer: Any = "adamw",
@@ -106,8 +109,11 @@ early_stopping, validation_fraction, scoring, callbacks, device, random_state, v
         self.batch_size = batch_size
         self.meta_batch_size = meta_batch_size
         self.module = module
+        self.n_members = n_members
         self.hidden_sizes = hidden_sizes
         self.dropout = dropout
+        self.numerical_embedding = numerical_embedding
+        self.n_bins = n_bins
         self.loss = loss
         self.class_weight = class_weight
         self.optimizer = optimizer
@@ -129,6 +135,10 @@ early_stopping, validation_fraction, scoring, callbacks, device, random_state, v
             check_number(name, getattr(self, name), above=0)
         for name in ("batch_size", "meta_batch_size"):
             check_positive_int(name, getattr(self, name))
+
+    @property
+    def _strategies(self) -> tuple[Any, ...]:
+        return (self.sampler, self.meta_sampler)
 
     def _make_rule(
         self, module: nn.Module, loss_fn: LossFunction, train: Part, stream_options: dict[str, Any]

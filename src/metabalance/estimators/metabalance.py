@@ -50,7 +50,7 @@ class MetaBalanceClassifier(ImbalancedClassifier):
         Predict with the learned parameters θ, as the paper evaluates, or with θ', one inner step on the
         natural training data away, which is what the outer loss optimises. Early stopping scores the same
         ones. May be changed after the fit.
-    module, hidden_sizes, dropout, loss, class_weight, optimizer, lr, weight_decay, lr_schedule, max_epochs, \
+    module, n_members, hidden_sizes, dropout, numerical_embedding, n_bins, loss, class_weight, optimizer, lr, weight_decay, lr_schedule, max_epochs, \
 early_stopping, validation_fraction, scoring, callbacks, device, random_state, verbose
         As in `NeuralClassifier`, but for ``lr``, whose default is 0.005. ``loss="logit_adjusted"`` is meant
         for natural batches: with balanced query batches, as they are by default, it corrects twice.
@@ -101,8 +101,11 @@ early_stopping, validation_fraction, scoring, callbacks, device, random_state, v
         engine: str = "auto",
         predict_with: str = "meta",
         module: Any = None,
-        hidden_sizes: Sequence[int] = (64, 32),
+        n_members: int = 8,
+        hidden_sizes: Sequence[int] = (64, 64),
         dropout: float | Sequence[float] = 0.1,
+        numerical_embedding: str | None = "piecewise-linear",
+        n_bins: int = 24,
         loss: Any = "cross_entropy",
         class_weight: Any = None,
         optimizer: Any = "adamw",
@@ -130,8 +133,11 @@ early_stopping, validation_fraction, scoring, callbacks, device, random_state, v
         self.engine = engine
         self.predict_with = predict_with
         self.module = module
+        self.n_members = n_members
         self.hidden_sizes = hidden_sizes
         self.dropout = dropout
+        self.numerical_embedding = numerical_embedding
+        self.n_bins = n_bins
         self.loss = loss
         self.class_weight = class_weight
         self.optimizer = optimizer
@@ -156,6 +162,10 @@ early_stopping, validation_fraction, scoring, callbacks, device, random_state, v
         check_choice("order", self.order, ("exact", "first"))
         check_choice("engine", self.engine, ENGINES)
         check_choice("predict_with", self.predict_with, ("meta", "adapted"))
+
+    @property
+    def _strategies(self) -> tuple[Any, ...]:
+        return (self.support_sampler, self.query_sampler)
 
     def _make_rule(
         self, module: nn.Module, loss_fn: LossFunction, train: Part, stream_options: dict[str, Any]

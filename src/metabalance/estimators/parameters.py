@@ -4,6 +4,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from metabalance.estimators.choices import SCHEDULES, check_scoring
+from metabalance.estimators.layout import EMBEDDINGS
 
 
 def is_whole_number(value: Any) -> bool:
@@ -47,6 +48,10 @@ def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
 
 def check_shared_parameters(estimator: Any) -> None:
     """Check the training parameters that every estimator has."""
+    check_positive_int("n_members", estimator.n_members)
+    if estimator.numerical_embedding is not None:
+        check_choice("numerical_embedding", estimator.numerical_embedding, EMBEDDINGS)
+    _check_whole("n_bins", estimator.n_bins, at_least=2)
     check_number("lr", estimator.lr, above=0)
     check_number("weight_decay", estimator.weight_decay, at_least=0)
     check_positive_int("max_epochs", estimator.max_epochs)

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from metabalance.estimators.choices import choose_module
+from metabalance.estimators.layout import TableLayout
 from metabalance.estimators.tables import encoder_from_state
 from metabalance.training import resolve_device
 
 FORMAT = "metabalance-model"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 DESCRIPTION_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
 MODULE_PREFIX = "module."
@@ -44,6 +44,7 @@ def save_model(estimator: Any, path: str | os.PathLike[str]) -> None:
         "adapted": estimator.adapted_parameters_ is not None,
         "classes": {"dtype": estimator.classes_.dtype.str, "values": estimator.classes_.tolist()},
         "encoder": estimator.encoder_.to_state(),
+        "layout": None if estimator.layout_ is None else estimator.layout_.to_state(),
         "input_shape": list(estimator.input_shape_),
         "history": estimator.history_,
         "rows_drawn": estimator.rows_drawn_,
@@ -79,6 +80,8 @@ def load_model(
         own_module = description["own_module"]
         classes = _restore_classes(description["classes"])
         encoder = encoder_from_state(description["encoder"])
+        saved_layout = description["layout"]
+        layout = None if saved_layout is None else TableLayout.from_state(saved_layout)
         input_shape = tuple(description["input_shape"])
         fitted = {name: description[name] for name in ("history", "rows_drawn", "interrupted")}
         has_adapted = bool(description["adapted"])
@@ -103,14 +106,9 @@ def load_model(
     estimator = known[description["estimator"]](**{**parameters, "module": module})
     estimator.check_parameters()
     resolved = resolve_device(device)
-    estimator.module_ = choose_module(
-        module,
-        estimator.options_for("module"),
-        example=torch.zeros((2, *input_shape), device=resolved),
-        n_classes=len(classes),
-        hidden_sizes=estimator.hidden_sizes,
-        dropout=estimator.dropout,
-    ).eval()
+    example = torch.zeros((2, *input_shape), device=resolved)
+    estimator.module_ = estimator.build_module(example, len(classes), layout).eval()
+    estimator.layout_ = layout
     weights = _read_weights(folder, resolved)
     try:
         estimator.module_.load_state_dict(_with_prefix(weights, MODULE_PREFIX))

@@ -28,11 +28,20 @@ class NeuralClassifier(ImbalancedClassifier):
     module : torch.nn.Module class or instance, optional
         The network, taking float32 of shape (batch, …) and returning logits of shape (batch, n_classes), or
         (batch, 1) for two classes. A class is built with the ``module__…`` parameters, and its arguments
-        named ``n_inputs`` and ``n_outputs`` are filled in. By default a multilayer perceptron.
-    hidden_sizes : sequence of int, default=(64, 32)
-        Hidden layers of the default network.
+        named ``n_inputs`` and ``n_outputs`` are filled in. By default `metabalance.nn.TableNetwork`, the
+        average of several small perceptrons.
+    n_members : int, default=8
+        Perceptrons in the default network. They are trained side by side, and (where rows are drawn as they
+        are, by "natural", "under" and "over") each holds out rows of its own, so that all rows are trained on
+        by most of them and judged by those that have not seen them.
+    hidden_sizes : sequence of int, default=(64, 64)
+        Hidden layers of a member of the default network.
     dropout : float or sequence of float, default=0.1
         Dropout probability of the default network, one for all hidden layers or one each.
+    numerical_embedding : {"piecewise-linear", "periodic"} or None, default="piecewise-linear"
+        What the default network makes of numbers (Gorishniy et al. 2022).
+    n_bins : int, default=24
+        Bins of a number's piecewise-linear embedding at most, between quantiles of the rows trained on.
     loss : {"cross_entropy", "focal", "logit_adjusted"} or callable, default="cross_entropy"
         The loss. "logit_adjusted" is `metabalance.nn.LogitAdjustedCrossEntropy` with the class frequencies of
         the training part, meant for natural batches: with balanced ones it corrects twice. Its probabilities
@@ -102,8 +111,11 @@ class NeuralClassifier(ImbalancedClassifier):
         sampler: Any = "natural",
         batch_size: int = 128,
         module: Any = None,
-        hidden_sizes: Sequence[int] = (64, 32),
+        n_members: int = 8,
+        hidden_sizes: Sequence[int] = (64, 64),
         dropout: float | Sequence[float] = 0.1,
+        numerical_embedding: str | None = "piecewise-linear",
+        n_bins: int = 24,
         loss: Any = "cross_entropy",
         class_weight: Any = None,
         optimizer: Any = "adamw",
@@ -123,8 +135,11 @@ class NeuralClassifier(ImbalancedClassifier):
         self.sampler = sampler
         self.batch_size = batch_size
         self.module = module
+        self.n_members = n_members
         self.hidden_sizes = hidden_sizes
         self.dropout = dropout
+        self.numerical_embedding = numerical_embedding
+        self.n_bins = n_bins
         self.loss = loss
         self.class_weight = class_weight
         self.optimizer = optimizer
@@ -143,6 +158,10 @@ class NeuralClassifier(ImbalancedClassifier):
 
     def _check_own_parameters(self) -> None:
         check_positive_int("batch_size", self.batch_size)
+
+    @property
+    def _strategies(self) -> tuple[Any, ...]:
+        return (self.sampler,)
 
     def _make_rule(
         self, module: nn.Module, loss_fn: LossFunction, train: Part, stream_options: dict[str, Any]

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from metabalance.training import Part
+from metabalance.training import Holdouts, Part
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Prepared:
         The rows that are trained on.
     valid : Part or None
         The rows held out for early stopping, where there is such.
+    holdouts : Holdouts or None
+        Which of the rows trained on each member holds out, where they do not share a ``valid``.
     rng : numpy.random.Generator
         As the split has left it.
     init_seed : int
@@ -40,6 +42,7 @@ class Prepared:
     device: torch.device
     train: Part
     valid: Part | None
+    holdouts: Holdouts | None
     rng: np.random.Generator
     init_seed: int
     stream_options: dict[str, Any]

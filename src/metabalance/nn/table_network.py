@@ -62,6 +62,7 @@ class TableNetwork(nn.Module):
         dropout: float | Sequence[float] = 0.1,
     ) -> None:
         super().__init__()
+        self.n_members = n_members
         self.register_buffer("numbers", torch.as_tensor(list(numbers), dtype=torch.int64))
         self.code: nn.Module | None = None
         width = n_inputs

@@ -1,6 +1,6 @@
 """Which rows form the next batch: the sampling strategies and the streams that draw from them."""
 
-from metabalance.sampling.remembered import Remembered
+from metabalance.sampling.remembered import Remembered, chooses_rows
 from metabalance.sampling.resampling import resample
 from metabalance.sampling.strategies import STRATEGIES, SamplerLike, Strategy, resolve_strategy
 from metabalance.sampling.streams import BatchStream, MetaBatchStream
@@ -12,6 +12,7 @@ __all__ = [
     "Remembered",
     "SamplerLike",
     "Strategy",
+    "chooses_rows",
     "resample",
     "resolve_strategy",
 ]

@@ -9,7 +9,7 @@ from joblib import Memory
 from numpy.typing import NDArray
 
 from metabalance.sampling.resampling import resample
-from metabalance.sampling.strategies import SamplerLike
+from metabalance.sampling.strategies import SamplerLike, resolve_strategy
 
 
 @dataclass(frozen=True)
@@ -41,3 +41,9 @@ class Remembered:
                 X, y, self.strategy, **options
             )
         return kept
+
+
+def chooses_rows(strategy: str | SamplerLike | Remembered) -> bool:
+    """Whether a strategy draws rows of the data as they are, by their numbers."""
+    spec = strategy.strategy if isinstance(strategy, Remembered) else strategy
+    return resolve_strategy(spec).kind == "index"

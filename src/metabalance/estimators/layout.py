@@ -1,0 +1,68 @@
+"""What the default network knows of the columns of an encoded table."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rtdl_num_embeddings import compute_bins
+from torch import Tensor
+
+EMBEDDINGS = ("piecewise-linear", "periodic")
+ROWS_FOR_BINS = 100_000
+
+
+@dataclass(frozen=True)
+class TableLayout:
+    """Which encoded columns are numbers that get a code, and the edges of their bins, in plain JSON types."""
+
+    numbers: tuple[int, ...]
+    bins: tuple[tuple[float, ...], ...]
+    periodic: bool
+
+    def options(self) -> dict[str, Any]:
+        """Arguments of `metabalance.nn.TableNetwork`."""
+        bins = [torch.tensor(edges) for edges in self.bins]
+        return {"numbers": self.numbers, "bins": bins, "periodic": self.periodic}
+
+    def to_state(self) -> dict[str, Any]:
+        """Everything that `from_state` needs."""
+        return asdict(self)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild the layout that `to_state` described."""
+        bins = tuple(tuple(float(edge) for edge in edges) for edges in state["bins"])
+        return cls(tuple(int(place) for place in state["numbers"]), bins, bool(state["periodic"]))
+
+
+def describe_table(
+    x: Tensor, categorical: NDArray[np.bool_], embedding: str | None, n_bins: int
+) -> TableLayout:
+    """Find the numbers among encoded columns, and quantiles of each as edges of its bins.
+
+    Columns with two values or fewer need no code. Of large tables every so many rows are enough.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, columns)
+        Encoded rows that are trained on.
+    categorical : array of bool, shape (columns,)
+    embedding : {"piecewise-linear", "periodic"} or None
+    n_bins : int
+        Bins at most, at least 2; fewer for a column with few values, or than there are rows.
+    """
+    rows = x[:: max(1, len(x) // ROWS_FOR_BINS)].cpu()
+    numbers = [place for place in np.flatnonzero(~categorical).tolist() if len(rows[:, place].unique()) > 2]
+    if embedding is None or not numbers:
+        return TableLayout((), (), False)
+    if embedding == "periodic":
+        return TableLayout(tuple(numbers), (), True)
+    with warnings.catch_warnings():
+        # A column that nearly always has one value: its code is its value, rescaled.
+        warnings.filterwarnings("ignore", message=".*has just two bin edges")
+        bins = compute_bins(rows[:, numbers], min(n_bins, len(rows) - 1))
+    return TableLayout(tuple(numbers), tuple(tuple(edges.tolist()) for edges in bins), False)
