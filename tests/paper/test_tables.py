@@ -1,5 +1,7 @@
 """From kept runs to tables."""
 
+import re
+
 import pytest
 from paper.chosen import choices_of, scores_of
 from paper.layout import Table
@@ -241,3 +243,13 @@ def test_committed_tables_are_those_of_the_committed_results():
         assert (report.HERE / "tables" / name).read_text(encoding="utf-8") == text, (
             f"run paper.report: {name}"
         )
+
+
+def test_figures_of_the_findings_are_those_of_the_tables():
+    tables = "".join(
+        path.read_text(encoding="utf-8") for path in sorted((report.HERE / "tables").glob("*.md"))
+    )
+    findings = (report.HERE / "FINDINGS.md").read_text(encoding="utf-8")
+    figures = re.findall(r"[+−]?\d\.\d{4}(?: ± \d\.\d{4})?", findings)
+    assert len(figures) > 50
+    assert [figure for figure in figures if figure not in tables] == []
