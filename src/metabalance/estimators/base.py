@@ -260,8 +260,8 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
     ) -> tuple[Part, Part | None]:
         """Hold rows out, fit the encoder to the others, and return both parts encoded on the device.
 
-        Where members hold out rows of their own, all rows are trained on, and the encoder, which does not look
-        at labels, is fitted to all.
+        Where members hold out rows of their own, all rows are trained on, and the encoder, which does not
+        look at labels, is fitted to all.
         """
 
         def encoded(rows: Any, codes: NDArray[np.int64]) -> Part:

@@ -56,7 +56,9 @@ def describe_table(
         Bins at most, at least 2; fewer for a column with few values, or than there are rows.
     """
     rows = x[:: max(1, len(x) // ROWS_FOR_BINS)].cpu()
-    numbers = [place for place in np.flatnonzero(~categorical).tolist() if len(rows[:, place].unique()) > 2]
+    numbers = [
+        place for place in np.flatnonzero(~categorical).tolist() if len(np.unique(rows[:, place].numpy())) > 2
+    ]
     if embedding is None or not numbers:
         return TableLayout((), (), False)
     if embedding == "periodic":

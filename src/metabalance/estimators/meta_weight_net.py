@@ -37,7 +37,8 @@ class MetaWeightNetClassifier(ImbalancedClassifier):
         As in `NeuralClassifier`. "logit_adjusted" is meant for natural batches: with balanced meta batches,
         as they are by default, it corrects twice. One of your own must be a mean over rows that
         ``torch.vmap`` can take apart.
-    module, n_members, hidden_sizes, dropout, numerical_embedding, n_bins, class_weight, optimizer, lr, weight_decay, lr_schedule, max_epochs, \
+    module, n_members, hidden_sizes, dropout, numerical_embedding, n_bins, class_weight, \
+optimizer, lr, weight_decay, lr_schedule, max_epochs, \
 early_stopping, validation_fraction, scoring, callbacks, device, random_state, verbose
         As in `NeuralClassifier`.
     **module_and_optimizer_parameters

@@ -50,7 +50,8 @@ class MetaBalanceClassifier(ImbalancedClassifier):
         Predict with the learned parameters θ, as the paper evaluates, or with θ', one inner step on the
         natural training data away, which is what the outer loss optimises. Early stopping scores the same
         ones. May be changed after the fit.
-    module, n_members, hidden_sizes, dropout, numerical_embedding, n_bins, loss, class_weight, optimizer, lr, weight_decay, lr_schedule, max_epochs, \
+    module, n_members, hidden_sizes, dropout, numerical_embedding, n_bins, loss, \
+class_weight, optimizer, lr, weight_decay, lr_schedule, max_epochs, \
 early_stopping, validation_fraction, scoring, callbacks, device, random_state, verbose
         As in `NeuralClassifier`, but for ``lr``, whose default is 0.005. ``loss="logit_adjusted"`` is meant
         for natural batches: with balanced query batches, as they are by default, it corrects twice.

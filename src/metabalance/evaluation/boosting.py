@@ -41,7 +41,7 @@ class TreeFrame:
             if known is None:
                 columns[f"c{place}"] = column.to_numpy(dtype=np.float64, na_value=np.nan)
             else:
-                names = CategoryColumn.read(column, label)
+                names = CategoryColumn.read(column, label).tolist()
                 if known[-1] == "other":
                     among = set(known)
                     names = [name if name is None or name in among else "other" for name in names]
