@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 from skorch.callbacks import Callback
+from torch.nn.utils._named_member_accessor import NamedMemberAccessor
 
 from metabalance import MetaBalanceClassifier, MetaWeightNetClassifier, NeuralClassifier
 from tests.estimators.conftest import QUICK
@@ -77,6 +78,32 @@ def test_breaking_off_while_scoring_is_noticed(estimator, binary) -> None:
     assert net.interrupted_
     whole = estimator(**{**options, "max_epochs": 2, "early_stopping": False})
     assert not whole.fit(X, y).interrupted_
+
+
+def test_breaking_off_inside_a_vectorized_update_keeps_the_best_so_far(binary, monkeypatch) -> None:
+    """torch exchanges the module's parameters for others while it computes under ``vmap``."""
+    exchange = NamedMemberAccessor.swap_tensor
+    epochs = []
+
+    class Follow(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            epochs.append(net)
+
+    def interrupted(*args, **kwargs):
+        tensor = exchange(*args, **kwargs)
+        if len(epochs) == 2:
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+        return tensor
+
+    X, y = binary
+    options = {**QUICK, "lr_schedule": "constant", "engine": "vectorized"}
+    whole = MetaBalanceClassifier(**{**options, "max_epochs": 2}).fit(X, y)
+    monkeypatch.setattr(NamedMemberAccessor, "swap_tensor", interrupted)
+    with pytest.warns(UserWarning, match="broken off after"):
+        net = MetaBalanceClassifier(callbacks=[Follow()], **{**options, "max_epochs": 9}).fit(X, y)
+    assert net.interrupted_
+    np.testing.assert_array_equal(net.predict_proba(X), whole.predict_proba(X))
 
 
 @EACH
