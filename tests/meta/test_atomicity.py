@@ -114,6 +114,12 @@ def test_ctrl_c_while_torch_exchanges_tensors_leaves_the_models_own(work, monkey
     exchange = NamedMemberAccessor.swap_tensor
     left = 0
 
+    def run() -> None:
+        if work == "adapt":
+            adapt(net, cross_entropy, (support[0][0], support[1][0]), inner_lr=0.1, chunk_size=3)
+        else:
+            MetaGradient(net, cross_entropy, inner_lr=0.1, engine=work).backward(support, query)
+
     def interrupted(*args, **kwargs):
         nonlocal left
         left -= 1
@@ -126,10 +132,7 @@ def test_ctrl_c_while_torch_exchanges_tensors_leaves_the_models_own(work, monkey
     for last in range(1, 16):  # two passes over four tensors, there and back
         left = last
         with pytest.raises(KeyboardInterrupt):
-            if work == "adapt":
-                adapt(net, cross_entropy, (support[0][0], support[1][0]), inner_lr=0.1, chunk_size=3)
-            else:
-                MetaGradient(net, cross_entropy, inner_lr=0.1, engine=work).backward(support, query)
+            run()
         assert all(one is other for one, other in zip(net.parameters(), own, strict=True))
 
 
