@@ -23,6 +23,7 @@ from metabalance.estimators.parameters import check_shared_parameters
 from metabalance.estimators.persistence import load_model, save_model
 from metabalance.estimators.prepared import Prepared, with_rows
 from metabalance.estimators.tables import make_encoder
+from metabalance.meta.checks import trainable_parameters
 from metabalance.nn import LossFunction
 from metabalance.training import (
     CosineSchedule,
@@ -127,6 +128,7 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
                 hidden_sizes=self.hidden_sizes,
                 dropout=self.dropout,
             )
+            trainable_parameters(module)  # raises where there are none
             if is_small(module, train.x):
                 stack.enter_context(one_thread())
             loss_fn = choose_loss(self.loss, self.class_weight, classes, train.codes, device)
@@ -154,8 +156,11 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
         self.rows_drawn_ = loop.budget_.rows_drawn
         self.interrupted_ = loop.interrupted_
         if self.interrupted_:
+            last_recorded = "valid_score" if self.early_stopping else "train_minority_recall"
+            finished = sum(last_recorded in epoch for epoch in self.history_)
             warnings.warn(
-                f"fit was broken off after {len(self.history_)} epochs; the best parameters so far are kept",
+                f"fit was broken off after {finished} finished epoch{'' if finished == 1 else 's'}; the best "
+                "parameters so far are kept",
                 UserWarning,
                 stacklevel=2,
             )

@@ -55,8 +55,9 @@ def stratified_holdout(
     for code, count in zip(*np.unique(codes, return_counts=True), strict=True):
         if count < 2:
             raise ValueError(
-                f"class {str(classes[code])!r} has a single row, but two are needed, one to train on and one "
-                "to hold out: collect more, merge or drop the class, or fit with early_stopping=False"
+                f"class {str(classes[code])!r} has a single row in this training part (all rows, or those of "
+                "a split), but two are needed, one to train on and one to hold out: collect more, merge or "
+                "drop the class, or train with early_stopping=False"
             )
         size = min(max(1, round(fraction * count)), count - 1)
         valid.append(rng.choice(np.flatnonzero(codes == code), size=size, replace=False))
