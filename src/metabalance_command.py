@@ -12,5 +12,5 @@ def main() -> None:
 
         run()
     except KeyboardInterrupt:
-        print("interrupted: nothing was written", file=sys.stderr)
+        print("interrupted", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
