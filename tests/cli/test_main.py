@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_digits
+from skorch.callbacks import Callback
 
 import metabalance as mb
 from metabalance.datasets import load_builtin
@@ -42,7 +43,7 @@ def test_compare_prints_the_leaderboard_and_writes_the_report(run: Run, files: P
     assert "Naive network" in result.stdout
     assert "Logistic regression" in result.stdout
     assert "left out: smote: " in result.stdout
-    assert f"written: {report / 'report.html'}, {report / 'results.json'}" in result.stdout
+    assert f"written: {report / 'results.json'}, {report / 'report.html'}" in result.stdout
     assert result.stderr == ""
 
     comparison = Comparison.from_json(report / "results.json")
@@ -221,6 +222,43 @@ def test_search_prints_the_best_and_writes_report_and_model(run: Run, tmp_path: 
     X = load_builtin("breast-cancer-rare").X
     loaded = mb.MetaBalanceClassifier.load(tmp_path / "model")
     np.testing.assert_allclose(loaded.predict_proba(X), search.predict_proba(X), rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("default")  # printed, as they are for users
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_a_search_whose_last_fit_is_broken_off_saves_what_is_trained(
+    run: Run, files: Path, people: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: int
+) -> None:
+    class CtrlC(Callback):
+        def on_batch_end(self, net: Any, **kwargs: Any) -> None:
+            if len(net.history) == epoch:
+                raise KeyboardInterrupt
+
+    fit = mb.MetaBalanceClassifier.fit
+
+    def broken_off(self: Any, X: Any, y: Any) -> Any:
+        return fit(self.set_params(callbacks=[CtrlC()]) if len(X) == len(people) else self, X, y)
+
+    monkeypatch.setattr(mb.MetaBalanceClassifier, "fit", broken_off)
+    model, report = tmp_path / "model", tmp_path / "report"
+    result = run(
+        *("search", files / "people.csv", "--target", "Klasse ä", "--support", "natural", "--query", "under"),
+        *("--epochs", 3, "--cv", 2, "--jobs", 1, "--out", model, "--report", report),
+    )
+    assert f"warning: fit was broken off after {epoch - 1} finished epoch" in result.stderr
+    assert "Chosen: natural/under." in result.stdout
+    assert (report / "results.json").is_file()
+    assert (report / "report.html").is_file()
+    assert model.exists() == (epoch == 2)
+    if epoch == 1:
+        assert result.exit_code == 130
+        assert result.stderr.splitlines()[-1] == (
+            f"interrupted: the chosen network is not trained, and nothing was written to {model}"
+        )
+    else:
+        assert result.exit_code == 0
+        assert "\ninterrupted; best epoch 1 of 1; on the held-out rows: " in result.stdout
+        assert f"written: {model}, " in result.stdout
 
 
 @pytest.mark.filterwarnings("default")  # printed, as they are for users

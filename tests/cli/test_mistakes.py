@@ -124,6 +124,17 @@ def test_results_that_have_nowhere_to_go_are_refused_before_training(run: Run, f
         assert_one_error(run("fit", "nope.csv", "--out", path), f"--out {message}")
 
 
+def test_folders_in_the_way_of_results_are_refused_before_training(run: Run, tmp_path: Path) -> None:
+    for name in ("report.html", "weights.safetensors", "search.json"):
+        (tmp_path / name).mkdir()
+    message = "is a folder, where a file of this name is to be written"
+    for command in ("compare", "search"):
+        assert_one_error(run(command, "nope.csv", "--report", tmp_path), f"report.html {message}")
+    assert_one_error(run("fit", "nope.csv", "--out", tmp_path), f"weights.safetensors {message}")
+    (tmp_path / "weights.safetensors").rmdir()
+    assert_one_error(run("search", "nope.csv", "--out", tmp_path), f"search.json {message}")
+
+
 @pytest.mark.parametrize(
     ("data", "out", "fragment"),
     [

@@ -19,9 +19,30 @@ def test_folders_that_are_there_or_can_be_made_are_fine(
 
 
 def test_folders_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.access", lambda path, mode: False)  # the tests may run as a user who may all
-    with pytest.raises(ValueError, match=r"--report .*new: you may not write in .*; choose another path"):
+    def refuse(dir: Path) -> None:  # the tests may run as a user who may all
+        raise PermissionError(13, "Permission denied", str(dir))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    with pytest.raises(
+        ValueError, match=r"--report .*new: nothing can be written in .* \(Permission denied\)"
+    ):
         check_folder(tmp_path / "new", "--report")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc here")
+def test_folders_of_the_system() -> None:
+    """Permissions allow the super-user to write there."""
+    with pytest.raises(ValueError, match="--out /proc/x: nothing can be written in /proc"):
+        check_folder(Path("/proc/x"), "--out")
+
+
+def test_folders_in_the_way_of_files(tmp_path: Path) -> None:
+    (tmp_path / "report.html").mkdir()
+    check_folder(tmp_path, "--report", ["results.json"])
+    with pytest.raises(
+        ValueError, match=r"--report .*: .*report\.html is a folder, where a file of this name"
+    ):
+        check_folder(tmp_path, "--report", ["results.json", "report.html"])
 
 
 def test_table_paths(tmp_path: Path) -> None:

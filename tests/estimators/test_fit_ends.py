@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 from skorch.callbacks import Callback
+from torch.nn.utils._named_member_accessor import NamedMemberAccessor
 
 from metabalance import MetaBalanceClassifier, MetaWeightNetClassifier, NeuralClassifier
 from tests.estimators.conftest import QUICK
@@ -17,13 +18,15 @@ EACH = pytest.mark.parametrize(
 @EACH
 def test_best_epoch_is_restored(estimator, binary) -> None:
     X, y = binary
-    options = {**QUICK, "lr": 0.05, "lr_schedule": "constant", "max_epochs": 15, "early_stopping": 15}
-    net = estimator(**options).fit(X, y)
-    scores = [epoch["valid_score"] for epoch in net.history_]
-    best = int(np.argmax(scores)) + 1
-    assert best < 15, "the test needs a fit that over-fits"
-    stopped = estimator(**{**options, "max_epochs": best}).fit(X, y)
-    np.testing.assert_array_equal(net.predict_proba(X), stopped.predict_proba(X))
+
+    def fitted(max_epochs: int):
+        scores = iter([0.1, 0.2, 0.3, 0.4, 0.3, 0.2, 0.1])
+        options = {**QUICK, "lr": 0.05, "lr_schedule": "constant", "max_epochs": max_epochs}
+        return estimator(**options, early_stopping=7, scoring=lambda *about: next(scores)).fit(X, y)
+
+    whole, stopped = fitted(7), fitted(4)
+    assert len(whole.history_) == 7
+    np.testing.assert_array_equal(whole.predict_proba(X), stopped.predict_proba(X))
 
 
 @EACH
@@ -52,12 +55,28 @@ def test_breaking_off_keeps_the_best_so_far(binary) -> None:
 
     X, y = binary
     options = {**QUICK, "lr_schedule": "constant", "max_epochs": 9}
-    with pytest.warns(UserWarning, match="broken off after 3 epochs; the best parameters so far are kept"):
+    with pytest.warns(UserWarning, match="broken off after 2 finished epochs; the best parameters so far"):
         net = NeuralClassifier(callbacks=[("stop", BreakOffInEpochThree())], **options).fit(X, y)
     assert net.interrupted_
     whole = NeuralClassifier(**{**options, "max_epochs": 2}).fit(X, y)
     assert not whole.interrupted_
     np.testing.assert_array_equal(net.predict_proba(X), whole.predict_proba(X))
+
+
+@pytest.mark.parametrize("early_stopping", [True, False])
+def test_only_finished_epochs_are_counted(binary, early_stopping) -> None:
+    class BreakOff(Callback):
+        def __init__(self, at):
+            self.at = at
+
+        def on_batch_end(self, net, **kwargs):
+            if len(net.history) == self.at:
+                raise KeyboardInterrupt
+
+    for at, counted in ((1, "0 finished epochs"), (2, "1 finished epoch;")):
+        options = {**QUICK, "early_stopping": early_stopping, "callbacks": [BreakOff(at)]}
+        with pytest.warns(UserWarning, match=f"broken off after {counted}"):
+            NeuralClassifier(**options).fit(*binary)
 
 
 @EACH
@@ -72,11 +91,37 @@ def test_breaking_off_while_scoring_is_noticed(estimator, binary) -> None:
         return float(len(calls))
 
     options = {**QUICK, "lr_schedule": "constant", "max_epochs": 9}
-    with pytest.warns(UserWarning, match="broken off after"):
+    with pytest.warns(UserWarning, match="broken off after 2 finished epochs"):
         net = estimator(scoring=scorer, **options).fit(X, y)
     assert net.interrupted_
     whole = estimator(**{**options, "max_epochs": 2, "early_stopping": False})
     assert not whole.fit(X, y).interrupted_
+
+
+def test_breaking_off_inside_a_vectorized_update_keeps_the_best_so_far(binary, monkeypatch) -> None:
+    """torch exchanges the module's parameters for others while it computes under ``vmap``."""
+    exchange = NamedMemberAccessor.swap_tensor
+    epochs = []
+
+    class Follow(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            epochs.append(net)
+
+    def interrupted(*args, **kwargs):
+        tensor = exchange(*args, **kwargs)
+        if len(epochs) == 2:
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+        return tensor
+
+    X, y = binary
+    options = {**QUICK, "lr_schedule": "constant", "engine": "vectorized"}
+    whole = MetaBalanceClassifier(**{**options, "max_epochs": 2}).fit(X, y)
+    monkeypatch.setattr(NamedMemberAccessor, "swap_tensor", interrupted)
+    with pytest.warns(UserWarning, match="broken off after"):
+        net = MetaBalanceClassifier(callbacks=[Follow()], **{**options, "max_epochs": 9}).fit(X, y)
+    assert net.interrupted_
+    np.testing.assert_array_equal(net.predict_proba(X), whole.predict_proba(X))
 
 
 @EACH

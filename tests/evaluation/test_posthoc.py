@@ -47,19 +47,35 @@ def test_a_class_of_no_target_frequency_gets_nothing() -> None:
     assert correct_prior(np.empty((0, 2)), [1, 1]).shape == (0, 2)
 
 
+def test_extreme_numbers_come_out_finite() -> None:
+    found = correct_prior([[0.9, 0.1]], [1e308, 1e308], [1.7e308, 1.7e308])
+    np.testing.assert_allclose(found, [[0.9, 0.1]])
+    rare = correct_prior([[1.0, 1e-300], [1e-300, 1.0]], [1.0, 1e-99], [1e-99, 1.0])
+    np.testing.assert_allclose(rare, [[1.0, 1e-102], [0.0, 1.0]], atol=1e-100)
+    rounded = np.float32([[1.0000001, 0.0]])
+    np.testing.assert_allclose(correct_prior(rounded, [9, 1]), [[1.0, 0.0]])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (([0.5, 0.5], [1, 1]), r"of shape \(n, K\), got shape \(2,\)"),
         (([[1.5, -0.5]], [1, 1]), "got shape .* with values from -0.5 to 1.5"),
-        (([[np.nan, 0.5]], [1, 1]), "proba must be finite"),
+        (([[np.nan, 0.5]], [1, 1]), "proba must be probabilities between 0 and 1 .* values from nan"),
+        (([[1e308, 1e308]], [1, 1]), "got shape .* with values from 1e\\+308"),
+        (
+            ([[0.5, 0.5]], [1e-310, 1]),
+            r"training_prior must give no class a share below .*, got \[1e-310, 1.0",
+        ),
+        (([[0.5, 0.5]], [1, 1], [1, 1e-310]), "target_prior must give no class a share below"),
+        (([[0.5, 0.5]], [np.inf, 1]), "training_prior must be finite"),
         (([[0.5, 0.5]], [1, 1, 1]), r"training_prior must have one number for each of the 2 columns"),
         (([[0.5, 0.5]], [1, 0]), "training_prior must be above 0 for every class"),
         (([[0.5, 0.5]], [1, 1], [0, 0]), "target_prior must be finite, at least 0 and not all 0"),
         (([[0.5, 0.5]], [1, 1], [-1, 2]), "target_prior must be finite, at least 0 and not all 0"),
         (([[0.5, 0.5], [1.0, 0.0]], [1, 1], [0, 1]), "row 1 of proba, .* no class left"),
     ],
-    ids=range(8),
+    ids=range(12),
 )
 def test_wrong_arguments(arguments, message) -> None:
     with pytest.raises(ValueError, match=message):

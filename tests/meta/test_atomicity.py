@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.nn.utils._named_member_accessor import NamedMemberAccessor
 
-from metabalance.meta import MetaGradient
+from metabalance.meta import MetaGradient, adapt
 
 STEPS = 4
 
@@ -103,6 +104,36 @@ def test_a_failure_under_vmap_changes_nothing(engine):
     with pytest.raises(FloatingPointError, match="query loss of meta step 2 is nan"):
         MetaGradient(net, cross_entropy, inner_lr=0.1, engine=engine).backward(_batch(6), (x, y))
     _assert_untouched(before, _state(net))
+
+
+@pytest.mark.parametrize("work", ["loop", "vectorized", "adapt"])
+def test_ctrl_c_while_torch_exchanges_tensors_leaves_the_models_own(work, monkeypatch):
+    net = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3))
+    support, query = _batch(6), _batch(5)
+    own = [*net.parameters()]
+    exchange = NamedMemberAccessor.swap_tensor
+    left = 0
+
+    def run() -> None:
+        if work == "adapt":
+            adapt(net, cross_entropy, (support[0][0], support[1][0]), inner_lr=0.1, chunk_size=3)
+        else:
+            MetaGradient(net, cross_entropy, inner_lr=0.1, engine=work).backward(support, query)
+
+    def interrupted(*args, **kwargs):
+        nonlocal left
+        left -= 1
+        tensor = exchange(*args, **kwargs)
+        if left == 0:
+            raise KeyboardInterrupt
+        return tensor
+
+    monkeypatch.setattr(NamedMemberAccessor, "swap_tensor", interrupted)
+    for last in range(1, 16):  # two passes over four tensors, there and back
+        left = last
+        with pytest.raises(KeyboardInterrupt):
+            run()
+        assert all(one is other for one, other in zip(net.parameters(), own, strict=True))
 
 
 def test_the_buffers_that_were_moved_before_a_failure_are_not_kept():

@@ -80,6 +80,23 @@ def test_wrong_adjustments() -> None:
         LogitAdjustedCrossEntropy(torch.ones(2), tau=-1)
     with pytest.raises(ValueError, match=r"prior must be above 0 for every class, got \[1.0, 0.0\]"):
         LogitAdjustedCrossEntropy(torch.tensor([1.0, 0.0]))
+    with pytest.raises(ValueError, match=r"above 0 for every class, got \[\[1.0, 1.0\]\]"):
+        LogitAdjustedCrossEntropy(torch.ones(1, 2))
+    with pytest.raises(TypeError, match=r"prior must be a tensor, got \[90, 10\]: pass torch.as_tensor"):
+        LogitAdjustedCrossEntropy([90, 10])
+
+
+@pytest.mark.parametrize("prior", [[np.inf, 1.0], [1e308, 1e308], [5e-324, 1e300]], ids=str)
+def test_frequencies_without_finite_logarithms(prior: list[float]) -> None:
+    with pytest.raises(ValueError, match=r"must give finite log-frequencies, got prior .* and tau 1\.0"):
+        LogitAdjustedCrossEntropy(torch.tensor(prior, dtype=torch.float64))
+    with pytest.raises(ValueError, match=r"got prior .*0\.5\] and tau 1e\+308"):
+        LogitAdjustedCrossEntropy(torch.tensor([1e-9, 0.5], dtype=torch.float64), tau=1e308)
+
+
+def test_counts_of_rows_will_do_as_integers() -> None:
+    loss = LogitAdjustedCrossEntropy(torch.tensor([90, 10]))
+    assert loss(torch.zeros(1, 2), torch.tensor([1])).item() == pytest.approx(np.log(10), rel=1e-6)
 
 
 def test_focal_loss_derivatives() -> None:

@@ -318,15 +318,6 @@ def test_the_users_sampler_must_keep_every_class(table):
         resample(X, y, RandomUnderSampler(sampling_strategy={0: 5, 1: 0}))
 
 
-def test_the_users_sampler_must_return_as_many_labels_as_rows(table):
-    class Broken:
-        def fit_resample(self, X, y):
-            return X, y[:-1]
-
-    with pytest.raises(ValueError, match=r"X has shape \(16, 3\) but y has 15 labels"):
-        resample(*table(10, 6), Broken())
-
-
 def test_the_users_sampler_may_take_any_table():
     X, y = np.array([["a", None], ["b", "c"], ["d", "e"]], dtype=object), np.array([0, 0, 1])
     X_new, _ = resample(X, y, RandomOverSampler(), random_state=0)
@@ -341,3 +332,34 @@ def test_messages_name_the_classes_as_the_user_does(table):
     X, y = table(40, 1)
     with pytest.raises(ValueError, match="class 'fraud' has 1 row"):
         resample(X, y, "smote", random_state=0, class_names=["fine", "fraud"])
+
+
+class Failing:
+    def __init__(self, error):
+        self.error = error
+
+    def fit_resample(self, X, y):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("no rows"), RuntimeError("no rows"), KeyError("no rows"), ZeroDivisionError("no rows")],
+)
+def test_errors_of_the_users_sampler_name_it(table, error):
+    with pytest.raises(
+        ValueError,
+        match=rf"Failing cannot resample these 16 rows \({type(error).__name__}: .*no rows.*\): use natural",
+    ) as caught:
+        resample(*table(10, 6), Failing(error))
+    assert isinstance(caught.value.__cause__, type(error))
+
+
+def test_ctrl_c_in_the_users_sampler_is_no_error_of_it(table):
+    with pytest.raises(KeyboardInterrupt):
+        resample(*table(10, 6), Failing(KeyboardInterrupt()))
+
+
+def test_imbalanced_learns_own_runtime_errors_are_as_those_of_the_names(table):
+    with pytest.raises(ValueError, match=r"ADASYN cannot resample these 72 rows \(\w+Error: .*: use natural"):
+        resample(*table(60, 12, distance=50.0), ADASYN())

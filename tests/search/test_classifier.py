@@ -9,9 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from imblearn.over_sampling import SMOTE
 from sklearn.base import BaseEstimator, clone
-from sklearn.exceptions import NotFittedError
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from skorch.callbacks import Callback
@@ -400,45 +398,3 @@ def test_defaults_are_the_papers_strategies() -> None:
     search = MSMetaBalanceClassifier()
     assert len(search.support_samplers) == len(search.query_samplers) == 7
     search.check_parameters()
-
-
-def test_a_search_leaves_nothing_of_an_earlier_one(binary, tmp_path) -> None:
-    X, y = binary
-    search = quick_search().fit(X, np.where(y == 1, "fraud", "ok"))
-    search.set_params(param_grid={"lr": [1e30]})
-    with pytest.raises(ValueError, match="could be trained"):
-        search.fit(X, y)
-    for use in (search.predict, lambda rows: search.to_html(tmp_path / "search.html")):
-        with pytest.raises(NotFittedError):
-            use(X)
-    search.set_params(param_grid=None, refit=False).fit(X[:, :3], y)
-    assert not hasattr(search, "classes_")
-    search.set_params(refit=True)
-    with pytest.raises(ValueError, match="made with refit=False"):
-        search.predict(X[:, :3])
-
-
-class Alike:
-    def __repr__(self):
-        return "Alike()"
-
-    def fit_resample(self, X, y):
-        return X, y
-
-
-def test_different_samplers_of_the_same_name_are_refused(binary) -> None:
-    with pytest.raises(ValueError, match=r"two samplers are both called Alike\(\)"):
-        quick_search(support_samplers=[Alike()], query_samplers=[Alike()]).fit(*binary)
-    same = Alike()
-    quick_search(support_samplers=[same], query_samplers=[same], refit=False).fit(*binary)
-    quick_search(support_samplers=[SMOTE()], query_samplers=[SMOTE()], refit=False).fit(*binary)
-
-
-def test_results_that_cannot_be_written_are_an_error_and_the_old_ones_stay(binary, tmp_path) -> None:
-    search = quick_search(refit=False).fit(*binary)
-    (tmp_path / "file").write_text("old")
-    with pytest.raises(ValueError, match="choose a path you can write to"):
-        search.to_json(tmp_path / "file" / "search.json")
-    assert (tmp_path / "file").read_text() == "old"
-    with pytest.raises(ValueError, match="cannot be a folder"):
-        quick_search(memory=str(tmp_path / "file")).fit(*binary)

@@ -29,7 +29,7 @@ def test_holdout_depends_on_the_seed_only() -> None:
 
 
 def test_a_class_with_one_row_cannot_be_held_out() -> None:
-    with pytest.raises(ValueError, match=r"class 'rare' has a single row.*early_stopping=False"):
+    with pytest.raises(ValueError, match=r"class 'rare' has a single row in this training part .*=False"):
         stratified_holdout(np.array([0, 0, 0, 1]), 0.2, np.random.default_rng(0), np.array(["usual", "rare"]))
 
 

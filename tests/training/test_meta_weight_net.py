@@ -186,3 +186,9 @@ def test_a_diverging_loss_is_an_error_and_nothing_moves() -> None:
     assert module.weight.grad is None
     for name, value in rule.weight_net.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("module", [nn.AdaptiveAvgPool1d(2), nn.Linear(3, 2).requires_grad_(False)])
+def test_a_module_with_nothing_to_train(module) -> None:
+    with pytest.raises(ValueError, match="has no parameter that requires a gradient: call requires_grad_"):
+        make_rule(module)

@@ -3,7 +3,7 @@
 import functools
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import typer
@@ -24,13 +24,19 @@ def one_line_errors(command: Command) -> Command:
             with one_line_warnings():
                 return command(*args, **kwargs)
         except USER_ERRORS as error:
-            typer.echo(f"error: {_one_line(_text(error))}", err=True)
+            complain(f"error: {_one_line(_text(error))}")
             raise typer.Exit(INPUT_ERROR) from error
         except KeyboardInterrupt as error:
-            typer.echo("interrupted: nothing was written", err=True)
+            complain("interrupted: nothing was written")
             raise typer.Exit(INTERRUPTED) from error
 
     return wrapped  # type: ignore[return-value]
+
+
+def complain(line: str) -> None:
+    """Print a line on standard error; that nobody reads it is no reason to end the work."""
+    with suppress(OSError):
+        typer.echo(line, err=True)
 
 
 @contextmanager
@@ -42,7 +48,7 @@ def one_line_warnings() -> Iterator[None]:
         text = _one_line(str(message))
         if text not in shown:
             shown.add(text)
-            typer.echo(f"warning: {text}", err=True)
+            complain(f"warning: {text}")
 
     with warnings.catch_warnings():
         warnings.showwarning = show

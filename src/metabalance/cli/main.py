@@ -1,5 +1,6 @@
 """The ``metabalance`` command: arguments in, calls of the library, tables out."""
 
+import io
 import shlex
 import sys
 from pathlib import Path
@@ -15,11 +16,12 @@ from metabalance import (
     compare,
 )
 from metabalance.cli.data import load_data
-from metabalance.cli.errors import one_line_errors
-from metabalance.cli.outputs import check_folder, check_table_path, write_table
+from metabalance.cli.errors import INTERRUPTED, complain, one_line_errors
+from metabalance.cli.outputs import MODEL_FILES, REPORT_FILES, check_folder, check_table_path, write_table
 from metabalance.cli.scoring import load_any_model, read_for, score_table
 from metabalance.cli.tables import (
     console,
+    finished_epochs,
     leaderboard,
     left_out,
     prediction_summary,
@@ -32,6 +34,7 @@ from metabalance.cli.tables import (
 from metabalance.datasets import BUILTIN
 from metabalance.evaluation import DEFAULT_METHODS, method_names
 from metabalance.search import PAPER_STRATEGIES
+from metabalance.search.classifier import RESULTS_FILE
 
 app = typer.Typer(
     name="metabalance",
@@ -140,7 +143,7 @@ def compare_command(
 ) -> None:
     """Train several methods on the same folds of DATA and print a leaderboard."""
     if report is not None:
-        check_folder(report, "--report")
+        check_folder(report, "--report", REPORT_FILES)
     dataset = load_data(data, target, drop or [])
     comparison = compare(
         dataset.X,
@@ -157,16 +160,19 @@ def compare_command(
         command=shlex.join(["metabalance", *sys.argv[1:]]),
     )
     for warning in comparison.settings["warnings"]:
-        typer.echo(f"warning: {warning}", err=True)
-    out = console()
-    out.print(leaderboard(comparison, out.width))
-    for line in left_out(comparison):
-        typer.echo(line)
-    typer.echo(f"{comparison.seconds:.0f} s. {comparison.settings['budget']}")
-    if report is not None:
-        comparison.to_json(report / "results.json")
-        comparison.to_html(report / "report.html")
-        typer.echo(f"written: {report / 'report.html'}, {report / 'results.json'}")
+        complain(f"warning: {warning}")
+    written: list[Path] = []
+    try:  # files first, since the terminal may fail; and the leaderboard even where they do
+        if report is not None:
+            written.append(comparison.to_json(report / "results.json"))
+            written.append(comparison.to_html(report / "report.html"))
+    finally:
+        with console() as out:
+            out.print(leaderboard(comparison, out.width))
+            for line in left_out(comparison):
+                typer.echo(line)
+            typer.echo(f"{comparison.seconds:.0f} s. {comparison.settings['budget']}")
+            _say_what_is_written(written)
 
 
 @app.command(
@@ -203,7 +209,7 @@ def fit_command(
     """Train one network on all of DATA and save it; `metabalance strategies` lists the strategies."""
     if sampler is not None and (support is not None or query is not None):
         raise ValueError("--sampler trains without MetaBalance: leave out --support and --query")
-    check_folder(out, "--out")
+    check_folder(out, "--out", MODEL_FILES)
     dataset = load_data(data, target, drop or [])
     shared: dict[str, Any] = {
         "scoring": scoring,
@@ -220,8 +226,9 @@ def fit_command(
         network = NeuralClassifier(sampler=sampler, **shared)
     summary = training_summary(network.fit(*dataset.training_part()))
     network.save(out)
-    typer.echo(summary)
-    typer.echo(f"written: {out}")
+    with console():
+        typer.echo(summary)
+        _say_what_is_written([out])
 
 
 @app.command(
@@ -274,9 +281,10 @@ def search_command(
     random_state: SeedOption = 0,
 ) -> None:
     """Choose MetaBalance's pair of sampling strategies by cross-validation on DATA."""
-    for folder, option in ((report, "--report"), (out, "--out")):
-        if folder is not None:
-            check_folder(folder, option)
+    if report is not None:
+        check_folder(report, "--report", REPORT_FILES)
+    if out is not None:
+        check_folder(out, "--out", (*MODEL_FILES, RESULTS_FILE))
     dataset = load_data(data, target, drop or [])
     watched = int(shows_progress())
     search = MSMetaBalanceClassifier(
@@ -292,19 +300,27 @@ def search_command(
         random_state=random_state,
         verbose=watched,
     ).fit(*dataset.training_part())
-    terminal = console()
-    terminal.print(search_table(search, dataset.title))
-    typer.echo(search_summary(search))
-    written = []
-    if report is not None:
-        command = shlex.join(["metabalance", *sys.argv[1:]])
-        written.append(search.to_html(report / "report.html", dataset=dataset.title, command=command))
-        written.append(search.to_json(report / "results.json"))
-    if out is not None:
-        search.save(out)
-        written.append(out)
-    if written:
-        typer.echo(f"written: {', '.join(map(str, written))}")
+    network = search.best_estimator_ if out is not None else None
+    untrained = network is not None and not finished_epochs(network)
+    written: list[Path] = []
+    try:  # files first, since the terminal may fail; and the table even where they do
+        if out is not None and not untrained:
+            search.save(out)
+            written.append(out)
+        if report is not None:
+            command = shlex.join(["metabalance", *sys.argv[1:]])
+            written.append(search.to_json(report / "results.json"))
+            written.append(search.to_html(report / "report.html", dataset=dataset.title, command=command))
+    finally:
+        with console() as terminal:
+            terminal.print(search_table(search, dataset.title))
+            typer.echo(search_summary(search))
+            if network is not None and not untrained:
+                typer.echo(training_summary(network))
+            _say_what_is_written(written)
+    if untrained:
+        complain(f"interrupted: the chosen network is not trained, and nothing was written to {out}")
+        raise typer.Exit(INTERRUPTED)
 
 
 @app.command("predict", epilog="Example: `metabalance predict model/ new.csv --out scored.csv`")
@@ -324,16 +340,25 @@ def predict_command(
     network = load_any_model(model)
     scored = score_table(network, read_for(network, data))
     write_table(scored, out)
-    typer.echo(f"written: {out}, {prediction_summary(scored['prediction'])}")
+    with console():
+        typer.echo(f"written: {out}, {prediction_summary(scored['prediction'])}")
 
 
 @app.command("strategies")
+@one_line_errors
 def strategies_command() -> None:
     """List the sampling strategies: names for --methods, --support, --query and --sampler."""
-    out = console()
-    out.print(strategy_table(out.width))
+    with console() as out:
+        out.print(strategy_table(out.width))
+
+
+def _say_what_is_written(paths: list[Path]) -> None:
+    if paths:
+        typer.echo(f"written: {', '.join(map(str, paths))}")
 
 
 def main() -> None:
-    """Entry point of the ``metabalance`` command."""
+    """Run the command that the arguments of this process say."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # γ and ± are no reason to fail where there are none
     app()

@@ -1,26 +1,42 @@
 """Where results go: checked before time is spent on them, and written at the end."""
 
-import os
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from metabalance.estimators.persistence import DESCRIPTION_FILE, WEIGHTS_FILE
+
 ENDINGS = (".csv", ".csv.gz", ".parquet")
+REPORT_FILES = ("report.html", "results.json")
+MODEL_FILES = (WEIGHTS_FILE, DESCRIPTION_FILE)
 
 
-def check_folder(folder: Path, option: str) -> None:
-    """Raise unless the folder exists and can be written to, or can be made.
+def check_folder(folder: Path, option: str, files: Sequence[str] = ()) -> None:
+    """Raise unless the folder exists and can be written to, or can be made, and the files in it, too.
 
     Raises
     ------
     ValueError
-        If a file is in the way, or the user may not write there.
+        If a file is in the way of the folder or a folder in that of a file, or the user may not write there.
     """
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if not existing.is_dir():
         raise ValueError(f"{option} {folder}: {existing} is a file, not a folder; choose another path")
-    if not os.access(existing, os.W_OK):
-        raise ValueError(f"{option} {folder}: you may not write in {existing}; choose another path")
+    try:
+        # Permissions do not tell of read-only disks, nor of folders of the system.
+        tempfile.TemporaryFile(dir=existing).close()
+    except OSError as error:
+        raise ValueError(
+            f"{option} {folder}: nothing can be written in {existing} ({error.strerror}); choose another path"
+        ) from error
+    for path in (folder / name for name in files):
+        if path.is_dir():
+            raise ValueError(
+                f"{option} {folder}: {path} is a folder, where a file of this name is to be written; choose "
+                "another path"
+            )
 
 
 def check_table_path(path: Path, source: str) -> None:

@@ -1,8 +1,13 @@
 """What is shown on the terminal: tables that fit its width, and sentences."""
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pandas as pd
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -19,10 +24,22 @@ NARROW_METRICS = ("roc_auc", "average_precision", "balanced_accuracy")
 WIDE_METRICS = (*NARROW_METRICS, "macro_f1", "ece")
 
 
-def console() -> Console:
-    """Return a console that does not squeeze tables when the output goes to a file or a pipe."""
+@contextmanager
+def console() -> Iterator[Console]:
+    """Give a console that does not squeeze tables when the output goes to a file or a pipe.
+
+    Where the reader of a pipe has gone, the command ends quietly with exit code 1; any other output that
+    cannot take what is printed is an error.
+    """
     terminal = Console()
-    return terminal if terminal.is_terminal else Console(width=PLAIN_WIDTH)
+    try:
+        yield terminal if terminal.is_terminal else Console(width=PLAIN_WIDTH)
+    except OSError as error:
+        # Python would try again to write what is left when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise typer.Exit(1) from error
+        raise OSError(error.errno, error.strerror, "standard output") from error
 
 
 def shows_progress() -> bool:
@@ -90,6 +107,11 @@ def search_summary(search: MSMetaBalanceClassifier) -> str:
     )
 
 
+def finished_epochs(network: Any) -> list[dict[str, float]]:
+    """Return the records of the epochs but for one that the user broke off."""
+    return [epoch for epoch in network.history_ if "valid_score" in epoch]
+
+
 def training_summary(network: Any) -> str:
     """Return what a fit came to at its best epoch, which is the one kept.
 
@@ -98,7 +120,7 @@ def training_summary(network: Any) -> str:
     KeyboardInterrupt
         If the user broke the fit off before its first epoch was over.
     """
-    finished = [epoch for epoch in network.history_ if "valid_score" in epoch]
+    finished = finished_epochs(network)
     if not finished:
         raise KeyboardInterrupt
     best = max(finished, key=lambda epoch: epoch["valid_score"])

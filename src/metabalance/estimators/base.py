@@ -31,7 +31,12 @@ from metabalance.estimators.layout import TableLayout, describe_table
 from metabalance.estimators.parameters import check_shared_parameters
 from metabalance.estimators.persistence import load_model, save_model
 from metabalance.estimators.prepared import Prepared, with_rows
+<<<<<<< HEAD
 from metabalance.estimators.tables import TableEncoder, make_encoder
+=======
+from metabalance.estimators.tables import make_encoder
+from metabalance.meta.checks import trainable_parameters
+>>>>>>> main
 from metabalance.nn import LossFunction
 from metabalance.sampling import chooses_rows
 from metabalance.training import (
@@ -142,12 +147,24 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
 
         with ExitStack() as stack:
             stack.enter_context(seeded(prepared.init_seed))
+<<<<<<< HEAD
             layout = None
             if self.module is None and train.x.ndim == 2:
                 layout = describe_table(
                     train.x, encoder.categorical_outputs_, self.numerical_embedding, self.n_bins
                 )
             module = self.build_module(train.x[:2], len(classes), layout)
+=======
+            module = choose_module(
+                self.module,
+                self.options_for("module"),
+                example=train.x[:2],
+                n_classes=len(classes),
+                hidden_sizes=self.hidden_sizes,
+                dropout=self.dropout,
+            )
+            trainable_parameters(module)  # raises where there are none
+>>>>>>> main
             if is_small(module, train.x):
                 stack.enter_context(one_thread())
             chosen = choose_loss(self.loss, self.class_weight, classes, train.codes, device)
@@ -183,8 +200,11 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
         self.rows_drawn_ = loop.budget_.rows_drawn
         self.interrupted_ = loop.interrupted_
         if self.interrupted_:
+            last_recorded = "valid_score" if self.early_stopping else "train_minority_recall"
+            finished = sum(last_recorded in epoch for epoch in self.history_)
             warnings.warn(
-                f"fit was broken off after {len(self.history_)} epochs; the best parameters so far are kept",
+                f"fit was broken off after {finished} finished epoch{'' if finished == 1 else 's'}; the best "
+                "parameters so far are kept",
                 UserWarning,
                 stacklevel=2,
             )

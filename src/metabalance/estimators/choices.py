@@ -141,11 +141,13 @@ def loss_on_outputs(chosen: LossFunction, module: nn.Module, holdouts: Holdouts 
 
 def _class_weights(class_weight: Any, classes: NDArray[Any], codes: NDArray[np.int64]) -> NDArray[np.float64]:
     """The weight of each class, from a name, scikit-learn's or ours, or from a dict by label."""
-    if class_weight == "effective_number":
+    by_name = isinstance(class_weight, str)
+    if by_name and class_weight == "effective_number":
         return effective_number_weights(np.bincount(codes, minlength=len(classes)))
-    if isinstance(class_weight, str) and class_weight != "balanced":
-        raise ValueError(
-            f"class_weight must be 'balanced', 'effective_number', a dict or None, got {class_weight!r}"
+    if (by_name and class_weight != "balanced") or not isinstance(class_weight, str | dict):
+        raise (ValueError if by_name else TypeError)(
+            "class_weight must be 'balanced', 'effective_number', a dict of label to weight or None, got "
+            f"{class_weight!r}"
         )
     weights: NDArray[np.float64] = compute_class_weight(class_weight, classes=classes, y=classes[codes])
     return weights

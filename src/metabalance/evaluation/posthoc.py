@@ -3,6 +3,9 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+ROUNDING = 1e-6  # by which a probability in single precision may come out above 1
+SMALLEST_SHARE = 1e-100  # far from where the quotient of two shares would overflow
+
 
 def correct_prior(
     proba: ArrayLike, training_prior: ArrayLike, target_prior: ArrayLike | None = None
@@ -48,9 +51,9 @@ def correct_prior(
     [[0.5, 0.5], [0.1, 0.9]]
     """
     table = np.asarray(proba, dtype=np.float64)
-    if table.ndim != 2 or not (np.isfinite(table).all() and (table >= 0).all()):
+    if table.ndim != 2 or not ((table >= 0) & (table <= 1 + ROUNDING)).all():
         raise ValueError(
-            f"proba must be finite probabilities of shape (n, K), got shape {table.shape}"
+            f"proba must be probabilities between 0 and 1 of shape (n, K), got shape {table.shape}"
             + (f" with values from {table.min()} to {table.max()}" if table.size else "")
         )
     n_classes = table.shape[1]
@@ -81,5 +84,10 @@ def _as_frequencies(name: str, prior: ArrayLike, n_classes: int) -> NDArray[np.f
         )
     if not (np.isfinite(frequencies).all() and (frequencies >= 0).all() and frequencies.any()):
         raise ValueError(f"{name} must be finite, at least 0 and not all 0, got {frequencies.tolist()}")
-    shares: NDArray[np.float64] = frequencies / frequencies.sum()
+    shares: NDArray[np.float64] = frequencies / frequencies.max()  # first, since the sum may overflow
+    shares /= shares.sum()
+    if ((frequencies > 0) & (shares < SMALLEST_SHARE)).any():
+        raise ValueError(
+            f"{name} must give no class a share below {SMALLEST_SHARE} but 0, got {frequencies.tolist()}"
+        )
     return shares

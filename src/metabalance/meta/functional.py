@@ -48,13 +48,13 @@ def loss_at(
     ``aliases`` are those of the model (`aliases_of`): looked up once, since torch would do so at every call.
     """
     state = with_aliases({**params, **buffers}, aliases, "model.")
-    loss: Tensor = functional_call(loss_of, state, batch, tie_weights=False)
+    loss: Tensor = call_at(loss_of, state, batch)
     # functional_call leaves in `state` the buffers that the module replaced instead of writing in place.
     return loss, {name: state[f"model.{name}"] for name in buffers}
 
 
 def with_aliases(tensors: Tensors, aliases: Mapping[str, str], prefix: str = "") -> Tensors:
-    """The tensors under all their names, for :func:`functional_call` with ``tie_weights=False``."""
+    """The tensors under all their names, as `call_at` takes them."""
     state = {prefix + name: tensor for name, tensor in tensors.items()}
     for alias, name in aliases.items():
         if name in tensors:
@@ -67,10 +67,26 @@ def forward_at(module: nn.Module, params: Mapping[str, Tensor]) -> Callable[[Ten
     state = with_aliases(dict(params), aliases_of(module))
 
     def forward(x: Tensor) -> Tensor:
-        output: Tensor = functional_call(module, state, (x,), tie_weights=False)
+        output: Tensor = call_at(module, state, (x,))
         return output
 
     return forward
+
+
+def call_at(
+    module: nn.Module, state: Tensors, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None
+) -> Any:
+    """:func:`functional_call` at tensors under all their names; the module has its own ones back afterwards.
+
+    torch puts them back itself, but for Ctrl-C in the midst of its exchange of tensors.
+    """
+    own = [(held, held.copy()) for part in module.modules() for held in (part._parameters, part._buffers)]
+    try:
+        return functional_call(module, state, args, kwargs, tie_weights=False)
+    except BaseException:
+        for held, tensors in own:
+            held.update(tensors)  # type: ignore[arg-type]
+        raise
 
 
 def aliases_of(model: nn.Module) -> dict[str, str]:

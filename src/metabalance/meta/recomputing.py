@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from torch.amp import is_autocast_available
 from torch.autograd import Function
 from torch.autograd.graph import disable_saved_tensors_hooks
-from torch.func import functional_call
 from torch.utils.checkpoint import get_device_states, set_device_states
 
-from metabalance.meta.functional import Tensors, aliases_of, copied, with_aliases
+from metabalance.meta.functional import Tensors, aliases_of, call_at, copied, with_aliases
 from metabalance.meta.second_order import is_twice_differentiable, twice_differentiable
 
 
@@ -182,7 +181,7 @@ class _Call:
         state = dict(zip(self.params, tensors, strict=False)) | copied(self.buffers)
         with self.circumstances.again():
             state = with_aliases(state, aliases_of(self.module))
-            return _as_tuple(functional_call(self.module, state, args, kwargs, tie_weights=False))
+            return _as_tuple(call_at(self.module, state, args, kwargs))
 
     def _arguments(self, tensors: Sequence[Tensor]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         arguments = self.others | dict(zip(self.inputs, tensors[len(self.params) :], strict=True))

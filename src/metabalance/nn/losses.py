@@ -108,7 +108,9 @@ class LogitAdjustedCrossEntropy(RowLoss):
     Raises
     ------
     ValueError
-        If tau is negative or a frequency is not above 0.
+        If tau is negative, or a frequency is not above 0, or infinite, or too small beside the others.
+    TypeError
+        If prior is not a tensor.
 
     References
     ----------
@@ -131,9 +133,16 @@ class LogitAdjustedCrossEntropy(RowLoss):
         super().__init__()
         if not 0 <= tau < float("inf"):
             raise ValueError(f"tau must be at least 0 and finite, got {tau!r}")
-        if not bool((prior > 0).all()):
+        if not isinstance(prior, Tensor):
+            raise TypeError(f"prior must be a tensor, got {prior!r}: pass torch.as_tensor(prior)")
+        if prior.ndim != 1 or not bool((prior > 0).all()):
             raise ValueError(f"prior must be above 0 for every class, got {prior.tolist()}")
-        self.register_buffer("adjustment", tau * (prior / prior.sum()).log())
+        adjustment = tau * (prior / prior.sum()).log()
+        if not bool(adjustment.isfinite().all()):
+            raise ValueError(
+                f"prior and tau must give finite log-frequencies, got prior {prior.tolist()} and tau {tau!r}"
+            )
+        self.register_buffer("adjustment", adjustment)
         self.register_buffer("weight", weight)
 
     def rows(self, logits: Tensor, target: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 
 from metabalance.sampling.checks import RandomState, as_labels, as_seed, check_same_length
+from metabalance.sampling.custom import check_resampled, finite_columns
 from metabalance.sampling.neighbours import Counts, clamp_neighbours
 from metabalance.sampling.strategies import SamplerLike, Strategy, resolve_strategy
 
@@ -57,9 +58,10 @@ def resample(
     ------
     ValueError
         If X, y and the strategy do not fit together, or the strategy cannot keep its promise on these data: a
-        class removed altogether, or left unbalanced by a strategy that balances.
+        class removed altogether, or left unbalanced by a strategy that balances. Also if a sampler object
+        raises an exception of any kind, or returns shapes, labels or numbers that were not to be had of X, y.
     TypeError
-        If X or y have a dtype that the strategy cannot work on.
+        If X or y have a dtype that the strategy cannot work on, or a sampler object returns such.
 
     Examples
     --------
@@ -108,8 +110,7 @@ def _check_table(X: NDArray[Any], strategy: Strategy) -> None:
             f"{strategy.name} measures distances, but X has dtype {X.dtype}: encode it as numbers, or use "
             "natural, over or under"
         )
-    # NaN and infinity show in a column's extremes, and these need no table of their own.
-    finite = np.isfinite(X.min(axis=0)) & np.isfinite(X.max(axis=0))
+    finite = finite_columns(X)
     if not finite.all():
         raise ValueError(
             f"{strategy.name} measures distances, but X holds NaN or infinity in column "
@@ -161,15 +162,15 @@ def _fit_resample(
     sampler: SamplerLike, X: NDArray[Any], labels: NDArray[np.int64], strategy: Strategy
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     if strategy.kind == "custom":
-        # Copies, since a sampler of the user's may write to what it is given.
-        X_new, y_new = map(np.asarray, sampler.fit_resample(X.copy(), labels.copy()))
-        check_same_length(X_new, y_new)
-        if X_new.shape[1:] != X.shape[1:]:
+        try:
+            # Copies, since a sampler of the user's may write to what it is given.
+            returned = sampler.fit_resample(X.copy(), labels.copy())
+        except Exception as error:  # of any kind: the code is the user's
             raise ValueError(
-                f"{strategy.name} turned rows of shape {X.shape[1:]} into rows of shape {X_new.shape[1:]}: a "
-                "sampler may not change the columns"
-            )
-        return X_new, y_new
+                f"{strategy.name} cannot resample these {len(X)} rows ({type(error).__name__}: {error}): "
+                f"{strategy.on_failure}"
+            ) from error
+        return check_resampled(returned, X, labels, strategy.name)
     try:
         with warnings.catch_warnings():
             # k-means warns of repeated rows, whose centres repeat too: no harm, and nothing to act on.

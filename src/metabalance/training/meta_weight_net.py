@@ -77,7 +77,8 @@ class MetaWeightNet(UpdateRule):
         self.loss_fn = loss_fn
         self.stream = stream
         self.inner_lr = inner_lr
-        self.weight_net = MLP(1, 1, hidden_sizes=HIDDEN_SIZES).to(next(module.parameters()).device)
+        device = next(iter(trainable_parameters(module).values())).device
+        self.weight_net = MLP(1, 1, hidden_sizes=HIDDEN_SIZES).to(device)
         self._weight_optimizer = torch.optim.Adam(
             self.weight_net.parameters(), lr=weight_lr, weight_decay=WEIGHT_DECAY
         )
