@@ -5,15 +5,12 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import replace
-from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import EarlyStopping
 from torch import Tensor, nn
@@ -26,28 +23,21 @@ from metabalance.estimators.choices import (
     count_members,
     loss_on_outputs,
 )
-from metabalance.estimators.labels import encode_labels
+from metabalance.estimators.free_parameters import FreeParameters
 from metabalance.estimators.layout import TableLayout, describe_table
 from metabalance.estimators.parameters import check_shared_parameters
 from metabalance.estimators.persistence import load_model, save_model
-from metabalance.estimators.prepared import Prepared, with_rows
-<<<<<<< HEAD
-from metabalance.estimators.tables import TableEncoder, make_encoder
-=======
-from metabalance.estimators.tables import make_encoder
+from metabalance.estimators.prepared import Prepared, prepare_rows
 from metabalance.meta.checks import trainable_parameters
->>>>>>> main
 from metabalance.nn import LossFunction
 from metabalance.sampling import chooses_rows
 from metabalance.training import (
     CosineSchedule,
     EpochProgress,
     EpochScores,
-    Holdouts,
     Part,
     TrainingLoop,
     UpdateRule,
-    cross_fitted_holdouts,
     is_small,
     look_at_members,
     look_at_parts,
@@ -56,16 +46,14 @@ from metabalance.training import (
     predict_probabilities,
     resolve_device,
     seeded,
-    stratified_holdout,
     watched_rows,
 )
 
 PATIENCE = 10
 WATCHED_ROWS = 4096
-FREE_PREFIXES = ("module__", "optimizer__")
 
 
-class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
+class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
     """The template of a fit; subclasses say which update rule trains and which parameters predict."""
 
     # Set by the subclasses' constructors, whose signatures scikit-learn reads.
@@ -89,7 +77,6 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
     device: Any
     random_state: Any
     verbose: int
-    _free_parameters: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod
     def _check_own_parameters(self) -> None:
@@ -147,24 +134,13 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
 
         with ExitStack() as stack:
             stack.enter_context(seeded(prepared.init_seed))
-<<<<<<< HEAD
             layout = None
             if self.module is None and train.x.ndim == 2:
                 layout = describe_table(
                     train.x, encoder.categorical_outputs_, self.numerical_embedding, self.n_bins
                 )
             module = self.build_module(train.x[:2], len(classes), layout)
-=======
-            module = choose_module(
-                self.module,
-                self.options_for("module"),
-                example=train.x[:2],
-                n_classes=len(classes),
-                hidden_sizes=self.hidden_sizes,
-                dropout=self.dropout,
-            )
             trainable_parameters(module)  # raises where there are none
->>>>>>> main
             if is_small(module, train.x):
                 stack.enter_context(one_thread())
             chosen = choose_loss(self.loss, self.class_weight, classes, train.codes, device)
@@ -213,42 +189,30 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
     def prepare(self, X: Any, y: Any) -> Prepared:
         """Return what `fit` trains on: the rows encoded and split, and the seeds of all that follows.
 
-        The same parameters, rows and ``random_state`` give the same parts, whatever the sampling strategies:
-        what is resampled from them may be shared between fits.
+        The same parameters, rows and ``random_state`` give the same parts, whatever the sampling strategies,
+        as long as all of them draw rows as they are, or one at least makes rows up: what is resampled from
+        the parts may be shared between fits.
         """
-        device = resolve_device(self.device)
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
-        encoder = make_encoder(X)
-        X = with_rows(X)
-        check_consistent_length(X, y)
-        classes, codes = encode_labels(y)
-        random = check_random_state(self.random_state)
-        split_seed, init_seed, stream_seed = random.randint(2**31 - 1, size=3).tolist()
-        rng = np.random.default_rng(split_seed)
-        holdouts = None
-        if self._cross_fits(encoder):
-            holdouts = cross_fitted_holdouts(codes, self.n_members, self.validation_fraction, rng, classes)
-        train, valid = self._split_and_encode(encoder, X, codes, classes, rng, device, holdouts)
-        stream_options = {
-            "random_state": stream_seed,
-            "categorical": encoder.categorical_outputs_,
-            "class_names": [str(label) for label in classes],
-            "balance_by": None if holdouts is None else codes,
-        }
-        return Prepared(
-            encoder, classes, codes, device, train, valid, holdouts, rng, init_seed, stream_options
+        return prepare_rows(
+            X,
+            y,
+            device=resolve_device(self.device),
+            random_state=self.random_state,
+            holds_out=bool(self.early_stopping),
+            fraction=self.validation_fraction,
+            cross_fitted_members=self.n_members if self._cross_fits() else None,
         )
 
-    def _cross_fits(self, encoder: Any) -> bool:
+    def _cross_fits(self) -> bool:
         """Whether every member holds out rows of its own, so that all rows are trained on and judge.
 
         That takes rows which are known to be one of the table's: strategies that make rows up, and losses of
         the user's own, get one part that all members hold out.
         """
         return (
-            isinstance(encoder, TableEncoder)
-            and self.module is None
+            self.module is None
             and self.n_members > 1
             and bool(self.early_stopping)
             and isinstance(self.loss, str)
@@ -268,49 +232,9 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
             dropout=self.dropout,
         )
 
-    def _split_and_encode(
-        self,
-        encoder: Any,
-        X: Any,
-        codes: NDArray[np.int64],
-        classes: NDArray[Any],
-        rng: np.random.Generator,
-        device: torch.device,
-        holdouts: Holdouts | None,
-    ) -> tuple[Part, Part | None]:
-        """Hold rows out, fit the encoder to the others, and return both parts encoded on the device.
-
-        Where members hold out rows of their own, all rows are trained on, and the encoder, which does not
-        look at labels, is fitted to all.
-        """
-
-        def encoded(rows: Any, codes: NDArray[np.int64]) -> Part:
-            x = torch.from_numpy(encoder.transform(rows)).to(device)
-            return Part(x, torch.from_numpy(codes).to(device), codes)
-
-        if holdouts is not None:
-            encoder.fit(X)
-            targets = torch.from_numpy(np.stack([codes, holdouts.group], axis=1)).to(device)
-            return replace(encoded(X, codes), y=targets), None
-        if not self.early_stopping:
-            encoder.fit(X)
-            return encoded(X, codes), None
-        train_rows, valid_rows = stratified_holdout(codes, self.validation_fraction, rng, classes)
-        X_train = _safe_indexing(X, train_rows)
-        # Whether a column holds numbers or text is a matter of the whole table, its statistics are not.
-        encoder.fit(X_train, kinds_from=X)
-        train = encoded(X_train, codes[train_rows])
-        del X_train  # before the next copy
-        return train, encoded(_safe_indexing(X, valid_rows), codes[valid_rows])
-
     def check_parameters(self) -> None:
         """Raise ValueError or TypeError for parameters that no data could be fitted with."""
-        for name in self._free_parameters:
-            if not name.startswith(FREE_PREFIXES):
-                raise TypeError(
-                    f"{type(self).__name__} has no parameter {name!r}; arguments of the network or the "
-                    "optimizer start with module__ or optimizer__"
-                )
+        self.check_free_parameters()
         check_shared_parameters(self)
         self._check_own_parameters()
 
@@ -372,36 +296,11 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator, ABC):
         estimator: Self = load_model({cls.__name__: cls}, path, module, device)
         return estimator
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters, those of the module and the optimizer included."""
-        return {**super().get_params(deep=deep), **self._free_parameters}
-
-    def set_params(self, **params: Any) -> Self:
-        """Set parameters, ``module__…`` and ``optimizer__…`` included."""
-        free = {
-            name: value
-            for name, value in params.items()
-            if name.startswith(FREE_PREFIXES) or name in self._free_parameters
-        }
-        super().set_params(**{name: value for name, value in params.items() if name not in free})
-        self._keep_free_parameters({**self._free_parameters, **free})
-        return self
-
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that missing values are welcome."""
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
-
-    def _keep_free_parameters(self, parameters: Mapping[str, Any]) -> None:
-        """Take the constructor's extra arguments; scikit-learn wants them checked in `fit`, not here."""
-        if parameters:
-            self._free_parameters = parameters
-
-    def options_for(self, part: str) -> dict[str, Any]:
-        """Return the ``module__…`` or ``optimizer__…`` parameters, without the prefix."""
-        prefix = part + "__"
-        return {n.removeprefix(prefix): v for n, v in self._free_parameters.items() if n.startswith(prefix)}
 
     def set_fitted_input(
         self, encoder: Any, classes: NDArray[Any], input_shape: tuple[int, ...], device: torch.device

@@ -6,7 +6,7 @@ from typing import Any
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import ParameterGrid
 
-from metabalance.estimators.base import FREE_PREFIXES
+from metabalance.estimators.free_parameters import FREE_PREFIXES
 from metabalance.sampling import resolve_strategy
 
 SUPPORT, QUERY = "support_sampler", "query_sampler"

@@ -66,9 +66,9 @@ def check_two_rows_each(codes: NDArray[np.int64], classes: NDArray[Any]) -> None
     if (counts == 1).any():
         label = str(classes[int((counts == 1).argmax())])
         raise ValueError(
-            f"class {label!r} has a single row in this training part (all rows, or those of a split), but two "
-            "are needed, one to train on and one to hold out: collect more, merge or drop the class, or train "
-            "with early_stopping=False"
+            f"class {label!r} has a single row in this training part (all rows, or those of a split), but "
+            "two are needed, one to train on and one to hold out: collect more, merge or drop the class, or "
+            "train with early_stopping=False"
         )
 
 
