@@ -80,15 +80,36 @@ def test_nothing_of_the_held_out_rows_leaks_into_the_encoding(estimator) -> None
     """Train on rows whose median is 0; whatever is held out would move it if it were looked at."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(200, 2)), np.repeat([0, 1], [150, 50])
-    probe = estimator(**QUICK).fit(X, y)
+    probe = estimator(n_members=1, **QUICK).fit(X, y)
     # The split depends on the labels and the seed only, so the same rows are held out again ...
     seen = _rows_that_are_trained_on(estimator, X, y)
     poisoned = X.copy()
     poisoned[~seen] += 1e6
-    again = estimator(**QUICK).fit(poisoned, y)
+    again = estimator(n_members=1, **QUICK).fit(poisoned, y)
     # ... and however wild they are, scaling and training do not change, except for the epoch that is kept.
     assert probe.encoder_.to_state() == again.encoder_.to_state()
     assert [e["train_loss"] for e in probe.history_] == [e["train_loss"] for e in again.history_]
+
+
+@pytest.mark.parametrize("estimator", [NeuralClassifier, MetaBalanceClassifier])
+def test_a_member_never_sees_the_rows_that_it_holds_out(estimator) -> None:
+    rng = np.random.default_rng(0)
+    # True or false, so that the encoding depends on no row.
+    X, y = pd.DataFrame(rng.random((200, 5)) < 0.5), np.repeat([0, 1], [150, 50])
+    X.columns = list("abcde")
+    options = {**QUICK, "n_members": 5, "dropout": 0.0, "max_epochs": 1}
+    net = estimator(**options)
+    holdouts = net.prepare(X, y).holdouts
+    held = holdouts.held[holdouts.group]
+    assert held.sum(axis=1).tolist() == [1] * 200
+    before = net.fit(X, y).module_.state_dict()
+    changed = X.copy()
+    changed[held[:, 2]] = ~changed[held[:, 2]]
+    after = estimator(**options).fit(changed, y).module_.state_dict()
+    for name, parameter in before.items():
+        if name.startswith("members"):
+            torch.testing.assert_close(after[name][2], parameter[2], rtol=1e-5, atol=1e-6)
+            assert not torch.allclose(after[name][1], parameter[1], rtol=1e-3, atol=1e-3)
 
 
 class Remember:
@@ -274,7 +295,7 @@ def test_one_text_among_numbers_makes_text_whichever_side_it_falls_on(estimator,
     column = pd.Series(np.arange(60.0), dtype=object)
     column[7] = "unknown"
     frame = pd.DataFrame({"a": column, "b": np.arange(60.0)})
-    net = estimator(**{**QUICK, "random_state": seed, "max_epochs": 1}).fit(frame, y)
+    net = estimator(**{**QUICK, "random_state": seed, "max_epochs": 1}, n_members=1).fit(frame, y)
     assert net.encoder_.text_features_ == ["a"]
 
 

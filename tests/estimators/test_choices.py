@@ -6,7 +6,15 @@ import torch
 from sklearn.metrics import average_precision_score, f1_score, make_scorer, roc_auc_score
 from torch import nn
 
-from metabalance.estimators.choices import choose_loss, choose_module, choose_optimizer, choose_score, roc_auc
+from metabalance.estimators.choices import (
+    choose_loss,
+    choose_module,
+    choose_optimizer,
+    choose_score,
+    loss_on_outputs,
+    roc_auc,
+)
+from metabalance.nn import TableNetwork
 
 CPU = torch.device("cpu")
 PROBA = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]])
@@ -143,8 +151,27 @@ def test_own_losses_get_class_logits() -> None:
         seen.append(logits)
         return logits.sum()
 
-    choose_loss(mine, None, LABELS, CODES, CPU)(torch.tensor([[2.0]]), torch.tensor([1]))
+    chosen = choose_loss(mine, None, LABELS, CODES, CPU)
+    loss_on_outputs(chosen, nn.Linear(3, 1), None)(torch.tensor([[2.0]]), torch.tensor([1]))
     assert seen[0].tolist() == [[0.0, 2.0]]
+
+
+def test_own_losses_get_the_logits_of_all_members_as_rows() -> None:
+    seen = []
+
+    def mine(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        seen.append((logits, target))
+        return nn.functional.cross_entropy(logits, target)
+
+    chosen = choose_loss(mine, None, LABELS, CODES, CPU)
+    net = TableNetwork(2, 1, n_members=3, hidden_sizes=(4,))
+    output, target = net(torch.randn(5, 2)), torch.tensor([0, 1, 0, 0, 1])
+    found = loss_on_outputs(chosen, net, None)(output, target)
+    logits, targets = seen[0]
+    assert logits.shape == (15, 2)
+    assert targets.tolist() == target.repeat_interleave(3).tolist()
+    each = [nn.functional.binary_cross_entropy_with_logits(output[:, m, 0], target.float()) for m in range(3)]
+    torch.testing.assert_close(found, sum(each))
 
 
 class Sized(nn.Module):
@@ -158,17 +185,18 @@ class Sized(nn.Module):
 
 @pytest.mark.parametrize(("n_classes", "n_outputs"), [(2, 1), (3, 3)])
 def test_sizes_are_filled_in(n_classes: int, n_outputs: int) -> None:
-    options = {"n_classes": n_classes, "hidden_sizes": (5,), "dropout": 0}
+    options = {"n_classes": n_classes, "layout": None, "n_members": 3, "hidden_sizes": (5,), "dropout": 0}
     built = choose_module(Sized, {"bias": False}, example=torch.zeros(2, 4), **options)
     assert built.linear.weight.shape == (n_outputs, 4)
     assert built.linear.bias is None
     default = choose_module(None, {}, example=torch.zeros(2, 4), **options)
-    assert [tuple(p.shape) for p in default.parameters()] == [(5, 4), (5,), (n_outputs, 5), (n_outputs,)]
+    shapes = [(3, 4, 5), (3, 5), (3, 5, n_outputs), (3, n_outputs)]
+    assert [tuple(p.shape) for p in default.parameters()] == shapes
 
 
 def test_a_flat_output_is_one_logit() -> None:
     flat = nn.Sequential(nn.Linear(4, 1), nn.Flatten(0))
-    options = {"hidden_sizes": (), "dropout": 0}
+    options = {"layout": None, "n_members": 1, "hidden_sizes": (), "dropout": 0}
     assert choose_module(flat, {}, example=torch.zeros(2, 4), n_classes=2, **options) is not flat
     with pytest.raises(ValueError, match=r"logits of shape \(batch, 3\) for 3 classes, got \(2,\)"):
         choose_module(flat, {}, example=torch.zeros(2, 4), n_classes=3, **options)

@@ -76,7 +76,7 @@ def test_compiling_is_left_to_fits_whose_sure_epochs_pay_for_it(monkeypatch) -> 
     X = np.random.default_rng(0).normal(size=(5120, 3))
     y = np.arange(5120) % 2
     for options in ({"early_stopping": False, "max_epochs": 2}, {"early_stopping": 3, "max_epochs": 5}):
-        MetaBalanceClassifier(random_state=0, **options).fit(X, y)
+        MetaBalanceClassifier(module=nn.Linear(3, 1), random_state=0, **options).fit(X, y)
     # 256 rows an update; 5,120 rows an epoch, and 4,096 where a fifth is held out.
     assert asked == [2 * 20, 4 * 16]
 
@@ -85,8 +85,9 @@ def test_adapted_parameters_are_one_inner_step_on_the_training_rows(binary) -> N
     X, y = binary
     net = MetaBalanceClassifier(inner_lr=0.7, early_stopping=False, **QUICK).fit(X, y)
     x = torch.from_numpy(net.encoder_.transform(X))
-    logits = net.module_(x)
-    loss = nn.functional.binary_cross_entropy_with_logits(logits[:, 0], torch.from_numpy(y).float())
+    logits = net.module_(x)[..., 0]
+    target = torch.from_numpy(y).float().unsqueeze(1).expand_as(logits)
+    loss = 8 * nn.functional.binary_cross_entropy_with_logits(logits, target)  # the sum over 8 members
     gradients = torch.autograd.grad(loss, list(net.module_.parameters()))
     expected = {
         name: (parameter - 0.7 * gradient).detach()

@@ -172,7 +172,8 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
         self.adapted_parameters_ = adapted
         self.history_ = [_plain_scalars(epoch) for epoch in loop.history]
         for epoch in self.history_:
-            epoch["train_loss"] /= count_members(module)  # summed over them in training
+            if "train_loss" in epoch:  # an epoch that was broken off has none
+                epoch["train_loss"] /= count_members(module)  # summed over them in training
         self.rows_drawn_ = loop.budget_.rows_drawn
         self.interrupted_ = loop.interrupted_
         if self.interrupted_:

@@ -13,6 +13,8 @@ from torch import Tensor
 
 EMBEDDINGS = ("piecewise-linear", "periodic")
 ROWS_FOR_BINS = 100_000
+MOST_CODES = 256  # of all numbers together: what a row costs grows with them
+FEWEST_BINS = 4
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,9 @@ def describe_table(
     categorical : array of bool, shape (columns,)
     embedding : {"piecewise-linear", "periodic"} or None
     n_bins : int
-        Bins at most, at least 2; fewer for a column with few values, or than there are rows.
+        Bins of a number at most, at least 2. There are fewer for a column with few values or in a table with
+        few rows, and in a table with many numbers, whose codes are 256 together as long as that leaves each
+        number four bins.
     """
     rows = x[:: max(1, len(x) // ROWS_FOR_BINS)].cpu()
     numbers = [
@@ -63,8 +67,9 @@ def describe_table(
         return TableLayout((), (), False)
     if embedding == "periodic":
         return TableLayout(tuple(numbers), (), True)
+    n_bins = min(n_bins, max(FEWEST_BINS, MOST_CODES // len(numbers)), len(rows) - 1)
     with warnings.catch_warnings():
         # A column that nearly always has one value: its code is its value, rescaled.
         warnings.filterwarnings("ignore", message=".*has just two bin edges")
-        bins = compute_bins(rows[:, numbers], min(n_bins, len(rows) - 1))
+        bins = compute_bins(rows[:, numbers], n_bins)
     return TableLayout(tuple(numbers), tuple(tuple(edges.tolist()) for edges in bins), False)

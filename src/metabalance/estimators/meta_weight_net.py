@@ -141,6 +141,10 @@ early_stopping, validation_fraction, scoring, callbacks, device, random_state, v
     def _strategies(self) -> tuple[Any, ...]:
         return (self.sampler, self.meta_sampler)
 
+    def _cross_fits(self) -> bool:
+        """The weighting network is common to all members, and would tell them of rows that they hold out."""
+        return False
+
     def _make_rule(
         self, module: nn.Module, loss_fn: LossFunction, train: Part, stream_options: dict[str, Any]
     ) -> UpdateRule:

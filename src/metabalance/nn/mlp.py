@@ -1,4 +1,4 @@
-"""The multilayer perceptron that both estimators train on tables unless they are given a module."""
+"""The multilayer perceptron, of which the default network has several side by side."""
 
 from collections.abc import Iterable, Sequence
 
@@ -43,11 +43,7 @@ class MLP(nn.Sequential):
         hidden_sizes: Sequence[int] = (64, 32),
         dropout: float | Sequence[float] = 0.0,
     ) -> None:
-        if not isinstance(hidden_sizes, Iterable):
-            raise TypeError(f"hidden_sizes must be a sequence such as (64, 32), got {hidden_sizes!r}")
-        widths = [n_inputs, *hidden_sizes, n_outputs]
-        if any(isinstance(width, bool) or int(width) != width or width < 1 for width in widths):
-            raise ValueError(f"layer widths must be whole numbers of at least 1, got {widths}")
+        widths = layer_widths(n_inputs, hidden_sizes, n_outputs)
         probabilities = dropout_per_layer(dropout, len(hidden_sizes))
         layers: list[nn.Module] = []
         for wide_in, wide_out, probability in zip(widths[:-2], widths[1:-1], probabilities, strict=True):
@@ -56,6 +52,16 @@ class MLP(nn.Sequential):
                 layers.append(nn.Dropout(probability))
         layers.append(nn.Linear(widths[-2], widths[-1]))
         super().__init__(*layers)
+
+
+def layer_widths(n_inputs: int, hidden_sizes: Sequence[int], n_outputs: int) -> list[int]:
+    """Widths from the input to the output, checked."""
+    if not isinstance(hidden_sizes, Iterable):
+        raise TypeError(f"hidden_sizes must be a sequence such as (64, 32), got {hidden_sizes!r}")
+    widths = [n_inputs, *hidden_sizes, n_outputs]
+    if any(isinstance(width, bool) or int(width) != width or width < 1 for width in widths):
+        raise ValueError(f"layer widths must be whole numbers of at least 1, got {widths}")
+    return widths
 
 
 def dropout_per_layer(dropout: float | Sequence[float], n_hidden: int) -> list[float]:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+_LARGEST = torch.finfo(torch.float32).max
+
 
 class PiecewiseLinear(nn.Module):
     r"""Encode every number by how far it has got through each of its feature's bins [1]_.
@@ -61,8 +63,9 @@ class PiecewiseLinear(nn.Module):
             source.append(torch.full((m,), feature))
             slope.append(1 / width)
             offset.append(-edges[:-1] / width)
-            low.append(torch.tensor([-torch.inf] + [0.0] * (m - 1)))
-            high.append(torch.tensor([1.0] * (m - 1) + [torch.inf]))
+            # The largest finite numbers: an infinity in saved weights would look like damage.
+            low.append(torch.tensor([-_LARGEST] + [0.0] * (m - 1)))
+            high.append(torch.tensor([1.0] * (m - 1) + [_LARGEST]))
         parts = (source, slope, offset, low, high)
         for name, values in zip(("source", "slope", "offset", "low", "high"), parts, strict=True):
             self.register_buffer(name, torch.cat(values))

@@ -7,7 +7,7 @@ from rtdl_num_embeddings import PeriodicEmbeddings
 from tabm import EnsembleView, LinearEnsemble
 from torch import Tensor, nn
 
-from metabalance.nn.mlp import dropout_per_layer
+from metabalance.nn.mlp import dropout_per_layer, layer_widths
 from metabalance.nn.piecewise import PiecewiseLinear
 
 PERIODIC_WIDTH = 8
@@ -34,6 +34,11 @@ class TableNetwork(nn.Module):
     hidden_sizes : sequence of int, default=(64, 64)
         Layers of a member.
     dropout : float or sequence of float, default=0.1
+
+    Raises
+    ------
+    ValueError
+        If n_members or a width is below 1, or a probability outside [0, 1).
 
     References
     ----------
@@ -62,6 +67,8 @@ class TableNetwork(nn.Module):
         dropout: float | Sequence[float] = 0.1,
     ) -> None:
         super().__init__()
+        if n_members < 1:
+            raise ValueError(f"n_members must be at least 1, got {n_members!r}")
         self.n_members = n_members
         self.register_buffer("numbers", torch.as_tensor(list(numbers), dtype=torch.int64))
         self.code: nn.Module | None = None
@@ -78,12 +85,12 @@ class TableNetwork(nn.Module):
         elif bins:
             self.code = PiecewiseLinear(bins)
             width += self.code.n_outputs
-        sizes = [width, *hidden_sizes]
+        sizes = layer_widths(width, hidden_sizes, n_outputs)
         layers: list[nn.Module] = [EnsembleView(k=n_members)]
         chances = dropout_per_layer(dropout, len(hidden_sizes))
-        for wide_in, wide_out, chance in zip(sizes[:-1], sizes[1:], chances, strict=True):
+        for wide_in, wide_out, chance in zip(sizes[:-2], sizes[1:-1], chances, strict=True):
             layers += [LinearEnsemble(wide_in, wide_out, k=n_members), nn.ReLU(), nn.Dropout(chance)]
-        layers.append(LinearEnsemble(sizes[-1], n_outputs, k=n_members))
+        layers.append(LinearEnsemble(sizes[-2], sizes[-1], k=n_members))
         self.members = nn.Sequential(*layers)
 
     numbers: Tensor
