@@ -119,6 +119,13 @@ class CategoryColumn:
     def read(series: Any, label: str) -> Values:
         """The column as an object array of category names, missing values as None."""
         check_supported(series, label)
+        if types.infer_dtype(series, skipna=True) in ("string", "categorical"):
+            # Every category is named once; values of several kinds may be equal (True and 1), texts are not.
+            codes, values = pd.factorize(series)
+            names = np.empty(len(values) + 1, dtype=object)
+            names[:-1] = [_category_name(value) for value in values]
+            named: Values = names[codes]  # a missing value has code -1, and no name
+            return named
         names = np.empty(len(series), dtype=object)
         names[:] = [
             None if gone else _category_name(value)
@@ -146,7 +153,9 @@ class CategoryColumn:
         unknown = len(self.categories) if self.other else -1
         if self.missing:
             place[None] = len(self.outputs) - 1
-        codes = np.array([place.get(value, unknown) for value in values], dtype=np.int64)
+        found, names = pd.factorize(values)
+        # A missing value was found at -1, which is the last of these.
+        codes = np.array([place.get(name, unknown) for name in [*names, None]], dtype=np.int64)[found]
         rows = np.flatnonzero(codes >= 0)
         out[rows, codes[rows]] = 1.0
 

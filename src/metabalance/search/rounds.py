@@ -52,7 +52,9 @@ def remember_pools(
         for name, each in samplers.items()
         if resolve_strategy(each).kind != "index"
     }
-    prepared = [seeded_copy(base, fold.seed).prepare(*task.rows(fold.train)) for fold in folds]
+    # As every candidate prepares them that has one of these strategies, see `prepare`.
+    one = dict(zip([QUERY], remembered.values(), strict=False))
+    prepared = [seeded_copy(base, fold.seed, **one).prepare(*task.rows(fold.train)) for fold in folds]
     pieces = [(replace(part, valid=None), name) for part in prepared for name in remembered]
     attempts = workers.run(resample_once, [(part, remembered[name]) for part, name in pieces], "resampling")
     left_out: dict[str, str] = {}
