@@ -300,6 +300,27 @@ def test_one_text_among_numbers_makes_text_whichever_side_it_falls_on(estimator,
 
 
 @EACH
+def test_many_categories_are_learned_one_by_one(estimator, tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    city = rng.integers(100, size=3000)
+    y = (rng.random(100) < 0.3)[city].astype(int)
+    frame = pd.DataFrame({"city": [f"city {number}" for number in city], "noise": rng.normal(size=3000)})
+    options = {**QUICK, "max_epochs": 20, "lr": 0.01}
+    net = estimator(**options).fit(frame[:2000], y[:2000])
+    assert dict(net.layout_.codes) == {0: 101}
+    later = frame[2000:].reset_index(drop=True)
+    found = net.predict_proba(later)
+    assert roc_auc_score(y[2000:], found[:, 1]) > 0.95
+    net.save(tmp_path)
+    np.testing.assert_allclose(estimator.load(tmp_path).predict_proba(later), found, rtol=1e-6)
+    later.loc[0, "city"] = "Atlantis"
+    assert np.isfinite(net.predict_proba(later)).all()
+    # A module of one's own gets the 31 most frequent ones as inputs, and one for all others.
+    own = estimator(module=nn.Linear(33, 1), **QUICK).fit(frame[:2000], y[:2000])
+    assert own.encoder_.n_outputs_ == 33
+
+
+@EACH
 def test_refitting_on_an_array_forgets_the_names(estimator, mixed_table, binary) -> None:
     net = estimator(**QUICK).fit(*mixed_table)
     assert "feature_names_in_" in vars(net)

@@ -10,15 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metabalance.estimators.columns import (
-    BooleanColumn,
-    CategoryColumn,
-    EmptyColumn,
-    NumericColumn,
-    kind_of,
-    read_numbers,
-    warn_of_doubtful_categories,
-)
+from metabalance.estimators.categories import CategoryColumn, CodedColumn, warn_of_doubtful_categories
+from metabalance.estimators.columns import BooleanColumn, EmptyColumn, NumericColumn, kind_of
+from metabalance.estimators.reading import read_numbers
 
 
 def encode(column: Any, values: np.ndarray) -> np.ndarray:
@@ -221,3 +215,27 @@ def test_true_and_false_may_come_as_text() -> None:
     np.testing.assert_array_equal(read, [1.0, 0.0, np.nan, 1.0])
     with pytest.raises(ValueError, match=r"held only true and false in fit, but now holds 'maybe' \(row 1\)"):
         BooleanColumn.read(pd.Series(["True", "maybe"]), "'member'")
+
+
+def test_codes_are_shares_of_all_codes_and_rare_categories_have_one_in_common() -> None:
+    values = names(*["b"] * 5, *["a"] * 7, *["rare"] * 4, None)
+    column = CodedColumn.fit(values)
+    assert (column.categories, column.missing, column.n_codes) == (("a", "b"), True, 4)
+    found = encode(column, names("a", "b", "rare", "unseen", None))
+    assert (found[:, 0] * 4).tolist() == [1.0, 2.0, 0.0, 0.0, 3.0]
+    without = CodedColumn.fit(values[:-1])
+    assert without.n_codes == 3
+    assert encode(without, names(None)).tolist() == [[0.0]]
+
+
+@given(st.lists(st.sampled_from(["x", "y", "True", "1", "", "é", None]), min_size=1, max_size=30))
+def test_texts_are_read_alike_whatever_holds_them(values: list[str | None]) -> None:
+    expected = [None if value is None else value for value in values]
+    for dtype in (object, "category", "string"):
+        series = pd.Series(values, dtype=dtype)
+        assert CategoryColumn.read(series, "a").tolist() == expected
+
+
+def test_equal_values_of_several_kinds_keep_names_of_their_own() -> None:
+    series = pd.Series([True, 1, 1.0, "1", 2.5], dtype=object)
+    assert CategoryColumn.read(series, "a").tolist() == ["True", "1", "1", "1", "2.5"]

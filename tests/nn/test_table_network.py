@@ -68,3 +68,37 @@ def test_a_member_takes_the_inner_step_that_it_would_take_alone() -> None:
         MetaGradient(each, MemberLoss(CrossEntropy()), inner_lr=0.3, beta=0.5).backward(support, query)
     for one, many in zip(alone.parameters(), net.parameters(), strict=True):
         torch.testing.assert_close(one.grad[0], many.grad[1])
+
+
+def test_categories_have_vectors_by_code() -> None:
+    net = network(codes={2: 7}, bins=BINS).eval()
+    assert net.categories[0].weight.shape == (7, 16)
+    x = torch.zeros(7, 4)
+    x[:, 2] = torch.arange(7) / 7
+    seen = []
+    net.members.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    net(x)
+    torch.testing.assert_close(seen[0][:, -16:], net.categories[0].weight)
+    assert seen[0].shape == (7, 3 + 5 + 16)  # the code itself is not among them
+
+
+@pytest.mark.parametrize("engine", ["loop", "vectorized"])
+def test_vectors_of_categories_learn_exactly(engine) -> None:
+    net = network(codes={2: 5}, bins=BINS).double()
+    x = torch.randn(2, 8, 4).double()
+    x[..., 2] = torch.randint(5, (2, 8)) / 5
+    y = torch.randint(2, (2, 8))
+    meta = MetaGradient(net, MemberLoss(CrossEntropy()), inner_lr=0.3, beta=0.5, engine=engine)
+    meta.backward((x, y), (x.flip(1), y.flip(1)))
+    weight = net.categories[0].weight
+    found, step = weight.grad[1, 2].item(), 1e-6
+    values = []
+    for sign in (1, -1):
+        with torch.no_grad():
+            weight[1, 2] += sign * step
+        net.zero_grad()
+        losses = meta.backward((x, y), (x.flip(1), y.flip(1)))
+        values.append(losses.query.item() + 0.5 * losses.support.item())
+        with torch.no_grad():
+            weight[1, 2] -= sign * step
+    assert found == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-5, abs=1e-9)

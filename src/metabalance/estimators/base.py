@@ -136,9 +136,7 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
             stack.enter_context(seeded(prepared.init_seed))
             layout = None
             if self.module is None and train.x.ndim == 2:
-                layout = describe_table(
-                    train.x, encoder.categorical_outputs_, self.numerical_embedding, self.n_bins
-                )
+                layout = describe_table(train.x, encoder, self.numerical_embedding, self.n_bins)
             module = self.build_module(train.x[:2], len(classes), layout)
             trainable_parameters(module)  # raises where there are none
             if is_small(module, train.x):
@@ -204,6 +202,7 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
             holds_out=bool(self.early_stopping),
             fraction=self.validation_fraction,
             cross_fitted_members=self.n_members if self._cross_fits() else None,
+            coded=self.module is None,
         )
 
     def _cross_fits(self) -> bool:

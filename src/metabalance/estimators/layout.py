@@ -7,9 +7,10 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from rtdl_num_embeddings import compute_bins
 from torch import Tensor
+
+from metabalance.estimators.tables import TableEncoder
 
 EMBEDDINGS = ("piecewise-linear", "periodic")
 ROWS_FOR_BINS = 100_000
@@ -19,16 +20,29 @@ FEWEST_BINS = 4
 
 @dataclass(frozen=True)
 class TableLayout:
-    """Which encoded columns are numbers that get a code, and the edges of their bins, in plain JSON types."""
+    """What the encoded columns are, in plain JSON types.
+
+    Parameters
+    ----------
+    numbers : tuple of int
+        Columns that are numbers and get an embedding.
+    bins : tuple of tuple of float
+        Edges of the bins of each, where the embedding is piecewise linear.
+    periodic : bool
+        Whether it is periodic.
+    codes : tuple of (int, int)
+        Columns that are codes of categories, and how many codes there are.
+    """
 
     numbers: tuple[int, ...]
     bins: tuple[tuple[float, ...], ...]
     periodic: bool
+    codes: tuple[tuple[int, int], ...]
 
     def options(self) -> dict[str, Any]:
         """Arguments of `metabalance.nn.TableNetwork`."""
         bins = [torch.tensor(edges) for edges in self.bins]
-        return {"numbers": self.numbers, "bins": bins, "periodic": self.periodic}
+        return {"numbers": self.numbers, "bins": bins, "periodic": self.periodic, "codes": dict(self.codes)}
 
     def to_state(self) -> dict[str, Any]:
         """Everything that `from_state` needs."""
@@ -38,12 +52,11 @@ class TableLayout:
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """Rebuild the layout that `to_state` described."""
         bins = tuple(tuple(float(edge) for edge in edges) for edges in state["bins"])
-        return cls(tuple(int(place) for place in state["numbers"]), bins, bool(state["periodic"]))
+        codes = tuple((int(place), int(count)) for place, count in state["codes"])
+        return cls(tuple(int(place) for place in state["numbers"]), bins, bool(state["periodic"]), codes)
 
 
-def describe_table(
-    x: Tensor, categorical: NDArray[np.bool_], embedding: str | None, n_bins: int
-) -> TableLayout:
+def describe_table(x: Tensor, encoder: TableEncoder, embedding: str | None, n_bins: int) -> TableLayout:
     """Find the numbers among encoded columns, and quantiles of each as edges of its bins.
 
     Columns with two values or fewer need no code. Of large tables every so many rows are enough.
@@ -52,7 +65,8 @@ def describe_table(
     ----------
     x : Tensor of shape (n, columns)
         Encoded rows that are trained on.
-    categorical : array of bool, shape (columns,)
+    encoder : TableEncoder
+        The one that has encoded them.
     embedding : {"piecewise-linear", "periodic"} or None
     n_bins : int
         Bins of a number at most, at least 2. There are fewer for a column with few values or in a table with
@@ -61,15 +75,18 @@ def describe_table(
     """
     rows = x[:: max(1, len(x) // ROWS_FOR_BINS)].cpu()
     numbers = [
-        place for place in np.flatnonzero(~categorical).tolist() if len(np.unique(rows[:, place].numpy())) > 2
+        place
+        for place in np.flatnonzero(~encoder.categorical_outputs_).tolist()
+        if len(np.unique(rows[:, place].numpy())) > 2
     ]
+    codes = tuple(encoder.n_codes_.items())
     if embedding is None or not numbers:
-        return TableLayout((), (), False)
+        return TableLayout((), (), False, codes)
     if embedding == "periodic":
-        return TableLayout(tuple(numbers), (), True)
+        return TableLayout(tuple(numbers), (), True, codes)
     n_bins = min(n_bins, max(FEWEST_BINS, MOST_CODES // len(numbers)), len(rows) - 1)
     with warnings.catch_warnings():
         # A column that nearly always has one value: its code is its value, rescaled.
         warnings.filterwarnings("ignore", message=".*has just two bin edges")
         bins = compute_bins(rows[:, numbers], n_bins)
-    return TableLayout(tuple(numbers), tuple(tuple(edges.tolist()) for edges in bins), False)
+    return TableLayout(tuple(numbers), tuple(tuple(edges.tolist()) for edges in bins), False, codes)

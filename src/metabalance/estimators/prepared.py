@@ -66,6 +66,7 @@ def prepare_rows(
     holds_out: bool,
     fraction: float,
     cross_fitted_members: int | None,
+    coded: bool,
 ) -> Prepared:
     """Encode labels and rows, and hold some of the rows out.
 
@@ -83,12 +84,15 @@ def prepare_rows(
         Members of an ensemble that hold out rows of their own where X is a table. All rows are trained on
         then, and the encoder, which does not look at labels, is fitted to all; otherwise to the others only.
 
+    coded : bool
+        As in `metabalance.estimators.tables.TableEncoder`.
+
     Raises
     ------
     ValueError, TypeError
         If rows or labels cannot be used.
     """
-    encoder = make_encoder(X)
+    encoder = make_encoder(X, coded=coded)
     X = with_rows(X)
     check_consistent_length(X, y)
     classes, codes = encode_labels(y)

@@ -16,15 +16,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_array
 
 from metabalance.estimators.arrays import ArrayEncoder
-from metabalance.estimators.columns import (
-    COLUMN_KINDS,
-    CategoryColumn,
-    Column,
-    EmptyColumn,
-    Values,
-    kind_of,
-    warn_of_doubtful_categories,
-)
+from metabalance.estimators.categories import CategoryColumn, CodedColumn, warn_of_doubtful_categories
+from metabalance.estimators.columns import COLUMN_KINDS, Column, EmptyColumn, kind_of
+from metabalance.estimators.reading import Values
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -46,6 +40,9 @@ class TableEncoder:
         Most one-hot outputs of a column, at least 2, not counting that for missing values. With more
         categories than this, the most frequent ``max_categories - 1`` keep their output and the rest share
         one, "other".
+    coded : bool, default=False
+        Give a column with more categories than that a single output in place of these: a code for each
+        category with five rows or more, divided by the number of codes. The network has to look it up.
 
     Attributes
     ----------
@@ -56,7 +53,9 @@ class TableEncoder:
     n_outputs_ : int
         Width of the result.
     categorical_outputs_ : ndarray of bool, shape (n_outputs_,)
-        True for one-hot, boolean and missing-indicator outputs.
+        True for one-hot, coded, boolean and missing-indicator outputs.
+    n_codes_ : dict of int to int
+        Codes of each output that is coded.
 
     References
     ----------
@@ -76,9 +75,11 @@ class TableEncoder:
     feature_names_in_: list[str] | None
     n_outputs_: int
     categorical_outputs_: np.ndarray[Any, np.dtype[np.bool_]]
+    n_codes_: dict[int, int]
 
-    def __init__(self, max_categories: int = 32) -> None:
+    def __init__(self, max_categories: int = 32, coded: bool = False) -> None:
         self.max_categories = max_categories
+        self.coded = coded
         self._columns: tuple[Column, ...] = ()
 
     def fit(self, X: Any, *, kinds_from: Any = None) -> Self:
@@ -117,9 +118,13 @@ class TableEncoder:
             elif pd.isna(values).all():
                 columns.append(EmptyColumn())
             else:
-                columns.append(kind.fit(values, int(limit)))
-                if kind is CategoryColumn:
+                column = kind.fit(values, int(limit))
+                if isinstance(column, CategoryColumn):
                     warn_of_doubtful_categories(values, label)
+                    if column.other and self.coded:
+                        columns.append(CodedColumn.fit(values))
+                        continue
+                columns.append(column)
         _refuse_large(large)
         self._restore(columns, names)
         return self
@@ -155,7 +160,9 @@ class TableEncoder:
         """Names of the columns whose values are taken as text: a file must be read so, ``01`` is not 1."""
         names = self.feature_names_in_ or []
         return [
-            n for n, column in zip(names, self._columns, strict=False) if isinstance(column, CategoryColumn)
+            n
+            for n, column in zip(names, self._columns, strict=False)
+            if isinstance(column, CategoryColumn | CodedColumn)
         ]
 
     def to_state(self) -> dict[str, Any]:
@@ -164,6 +171,7 @@ class TableEncoder:
         return {
             "encoder": "table",
             "max_categories": int(self.max_categories),
+            "coded": bool(self.coded),
             "feature_names": self.feature_names_in_,
             "columns": [{"kind": kinds[type(column)], **asdict(column)} for column in self._columns],
         }
@@ -171,7 +179,7 @@ class TableEncoder:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """Rebuild the encoder that ``to_state`` described; it transforms bit for bit alike."""
-        encoder = cls(state["max_categories"])
+        encoder = cls(state["max_categories"], state["coded"])
         columns = []
         for saved in state["columns"]:
             # JSON knows lists only.
@@ -188,6 +196,12 @@ class TableEncoder:
         self.feature_names_in_ = names
         self.categorical_outputs_ = np.array([flag for column in columns for flag in column.outputs])
         self.n_outputs_ = len(self.categorical_outputs_)
+        self.n_codes_ = {}
+        start = 0
+        for column in columns:
+            if isinstance(column, CodedColumn):
+                self.n_codes_[start] = column.n_codes
+            start += len(column.outputs)
 
     def _match(self, frame: Any, names: list[str] | None) -> Any:
         """The columns of ``fit`` in the order of ``fit``."""
@@ -209,8 +223,15 @@ class TableEncoder:
         return frame
 
 
-def make_encoder(X: Any) -> TableEncoder | ArrayEncoder:
+def make_encoder(X: Any, *, coded: bool = False) -> TableEncoder | ArrayEncoder:
     """Choose by dimension: an `ArrayEncoder` from three dimensions on, else a `TableEncoder`; not fitted.
+
+    Parameters
+    ----------
+    X
+        As `fit` takes it.
+    coded : bool, default=False
+        As in `TableEncoder`.
 
     Raises
     ------
@@ -227,7 +248,7 @@ def make_encoder(X: Any) -> TableEncoder | ArrayEncoder:
         raise TypeError("Sparse data was passed, but dense data is required. Use '.toarray()' to convert it.")
     is_table = isinstance(X, pd.DataFrame)
     ndim = 2 if is_table else np.asarray(X, dtype=object if isinstance(X, (list, tuple)) else None).ndim
-    return ArrayEncoder() if ndim >= 3 else TableEncoder()
+    return ArrayEncoder() if ndim >= 3 else TableEncoder(coded=coded)
 
 
 def encoder_from_state(state: Mapping[str, Any]) -> TableEncoder | ArrayEncoder:

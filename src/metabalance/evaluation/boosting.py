@@ -9,7 +9,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import unique_labels
 
-from metabalance.estimators.columns import CategoryColumn, kind_of
+from metabalance.estimators.categories import CategoryColumn
+from metabalance.estimators.columns import kind_of
 from metabalance.training import stratified_holdout
 
 MAX_CATEGORIES = 200  # scikit-learn's boosting takes up to 255

@@ -1,6 +1,6 @@
 """The default network of tables: small perceptrons side by side, on codes of the numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from rtdl_num_embeddings import PeriodicEmbeddings
@@ -13,6 +13,7 @@ from metabalance.nn.piecewise import PiecewiseLinear
 PERIODIC_WIDTH = 8
 FREQUENCIES = 16
 FREQUENCY_SCALE = 0.1
+CATEGORY_WIDTH = 16
 
 
 class TableNetwork(nn.Module):
@@ -25,11 +26,14 @@ class TableNetwork(nn.Module):
     n_outputs : int
         Logits of a member: 1 for two classes, K for K.
     numbers : sequence of int
-        Which inputs are numbers; the others (0 and 1) are taken as they are.
+        Which inputs are numbers that get an embedding; others are taken as they are.
     bins : sequence of Tensor, optional
         Edges for each of ``numbers``: these get a piecewise-linear code next to their value.
     periodic : bool, default=False
         Give ``numbers`` learned periodic embeddings in place of that.
+    codes : mapping of int to int, optional
+        Inputs that are codes 0 … C − 1 of categories, divided by C, and the C of each: these get a learned
+        vector for each code in place of their value.
     n_members : int, default=8
     hidden_sizes : sequence of int, default=(64, 64)
         Layers of a member.
@@ -62,6 +66,7 @@ class TableNetwork(nn.Module):
         numbers: Sequence[int] = (),
         bins: Sequence[Tensor] | None = None,
         periodic: bool = False,
+        codes: Mapping[int, int] | None = None,
         n_members: int = 8,
         hidden_sizes: Sequence[int] = (64, 64),
         dropout: float | Sequence[float] = 0.1,
@@ -71,8 +76,12 @@ class TableNetwork(nn.Module):
             raise ValueError(f"n_members must be at least 1, got {n_members!r}")
         self.n_members = n_members
         self.register_buffer("numbers", torch.as_tensor(list(numbers), dtype=torch.int64))
+        self.codes = dict(codes or {})
+        plain = [place for place in range(n_inputs) if place not in self.codes]
+        self.register_buffer("plain", torch.as_tensor(plain, dtype=torch.int64))
+        self.categories = nn.ModuleList(nn.Embedding(count, CATEGORY_WIDTH) for count in self.codes.values())
         self.code: nn.Module | None = None
-        width = n_inputs
+        width = len(plain) + CATEGORY_WIDTH * len(self.codes)
         if periodic and len(numbers):
             self.code = PeriodicEmbeddings(
                 len(numbers),
@@ -94,10 +103,14 @@ class TableNetwork(nn.Module):
         self.members = nn.Sequential(*layers)
 
     numbers: Tensor
+    plain: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits of shape (batch, n_members, n_outputs) for encoded rows (batch, n_inputs)."""
+        parts = [x.index_select(-1, self.plain)]
         if self.code is not None:
-            x = torch.cat([x, self.code(x.index_select(-1, self.numbers)).flatten(1)], dim=-1)
-        logits: Tensor = self.members(x)
+            parts.append(self.code(x.index_select(-1, self.numbers)).flatten(1))
+        for (place, count), vectors in zip(self.codes.items(), self.categories, strict=True):
+            parts.append(vectors((x[..., place] * count).round().long()))
+        logits: Tensor = self.members(torch.cat(parts, dim=-1))
         return logits

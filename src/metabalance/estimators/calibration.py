@@ -1,0 +1,101 @@
+"""Probabilities that held-out rows bear out, at the class frequencies that are asked for."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import log_softmax, softmax
+
+PRIORS = ("balanced", "training")
+PSEUDO_ROWS = 1.0  # that speak for leaving a class as it is
+_SMALLEST = 1e-12  # probability of which a logarithm is taken
+
+
+@dataclass(frozen=True)
+class Calibration:
+    r"""Turns probabilities p into :math:`\mathrm{softmax}(a \log p + b)`, which keeps the order of the rows.
+
+    That is temperature scaling with a bias for each class [1]_. For two classes the ranking of the rows stays
+    as it is.
+
+    Parameters
+    ----------
+    scale : float
+        a, above 0.
+    shift : tuple of float
+        b, one for each class.
+
+    References
+    ----------
+    .. [1] Guo, Pleiss, Sun, Weinberger. On Calibration of Modern Neural Networks. ICML 2017, section 4.2.
+    """
+
+    scale: float
+    shift: tuple[float, ...]
+
+    @classmethod
+    def fit(cls, probabilities: NDArray[np.float64], codes: NDArray[np.int64], prior: str) -> Self:
+        """Fit scale and shift to held-out rows by their cross-entropy, each class weighing as the prior says.
+
+        Parameters
+        ----------
+        probabilities : array of shape (n, K)
+            Of rows that were not trained on.
+        codes : array of int, shape (n,)
+            Every class occurs.
+        prior : {"balanced", "training"}
+        """
+        n_classes = probabilities.shape[1]
+        counts = np.bincount(codes, minlength=n_classes)
+        weights = np.full(n_classes, 1 / n_classes) if prior == "balanced" else counts / counts.sum()
+        of_rows = (weights / counts)[codes]
+        logs = _logs(probabilities)
+        # Few rows must not move a class far: each class's penalty is that of so many rows of its own.
+        stiffness = PSEUDO_ROWS * weights / counts
+
+        def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            scale, shift = np.exp(parameters[0]), parameters[1:]
+            log_p = log_softmax(scale * logs + shift, axis=1)
+            slopes = of_rows[:, None] * np.exp(log_p)
+            slopes[np.arange(len(codes)), codes] -= of_rows
+            value = -(of_rows * log_p[np.arange(len(codes)), codes]).sum()
+            penalty = 0.5 * (stiffness @ shift**2 + stiffness.max() * parameters[0] ** 2)
+            gradient = np.concatenate(
+                [
+                    [scale * (slopes * logs).sum() + stiffness.max() * parameters[0]],
+                    slopes.sum(axis=0) + stiffness * shift,
+                ]
+            )
+            return float(value + penalty), gradient
+
+        found = minimize(
+            loss,
+            np.zeros(1 + n_classes),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[(-3, 3)] + [(None, None)] * n_classes,
+        )
+        return cls(float(np.exp(found.x[0])), tuple(found.x[1:].tolist()))
+
+    def __call__(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the calibrated probabilities of rows, shape (n, K)."""
+        calibrated: NDArray[np.float64] = softmax(
+            self.scale * _logs(probabilities) + np.asarray(self.shift), axis=1
+        )
+        return calibrated
+
+    def to_state(self) -> dict[str, Any]:
+        """Everything that `from_state` needs, in plain JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild the calibration that `to_state` described."""
+        return cls(float(state["scale"]), tuple(float(value) for value in state["shift"]))
+
+
+def _logs(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.log(np.maximum(probabilities, _SMALLEST))

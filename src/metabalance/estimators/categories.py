@@ -1,0 +1,156 @@
+"""How a column of categories becomes numbers: an output for each, or a code in a single one."""
+
+import warnings
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pandas.api import types
+
+from metabalance.estimators.reading import Values, check_supported
+
+MOST_CODES = 4096
+FEWEST_ROWS = 5  # of a category with a code of its own
+_FEWEST_TO_JUDGE = 50  # rows, below which texts may well be all different
+
+
+@dataclass(frozen=True)
+class CategoryColumn:
+    """One-hot over the categories seen in fit, then one output for the rare ones, then one for missing."""
+
+    categories: tuple[str, ...]
+    other: bool
+    missing: bool
+
+    @staticmethod
+    def read(series: Any, label: str) -> Values:
+        """The column as an object array of category names, missing values as None."""
+        check_supported(series, label)
+        if types.infer_dtype(series, skipna=True) in ("string", "categorical"):
+            # Every category is named once; values of several kinds may be equal (True and 1), texts are not.
+            codes, values = pd.factorize(series)
+            names = np.empty(len(values) + 1, dtype=object)
+            names[:-1] = [_category_name(value) for value in values]
+            named: Values = names[codes]  # a missing value has code -1, and no name
+            return named
+        names = np.empty(len(series), dtype=object)
+        names[:] = [
+            None if gone else _category_name(value)
+            for value, gone in zip(series.astype(object), series.isna(), strict=True)
+        ]
+        return names
+
+    @classmethod
+    def fit(cls, values: Values, max_categories: int) -> Self:
+        """Keep the most frequent categories, sorted by name; equally frequent ones go by name."""
+        counts = Counter(value for value in values if value is not None)
+        ranked = sorted(counts, key=lambda name: (-counts[name], name))
+        other = len(ranked) > max_categories
+        kept = ranked[: max_categories - 1] if other else ranked
+        return cls(tuple(sorted(kept)), other, any(value is None for value in values))
+
+    @property
+    def outputs(self) -> tuple[bool, ...]:
+        """One flag per output: True where it is categorical."""
+        return (True,) * (len(self.categories) + self.other + self.missing)
+
+    def encode(self, values: Values, out: Values) -> None:
+        """Fill ``out`` of shape (n, len(outputs)) with at most a single 1 per row."""
+        place: dict[str | None, int] = {name: index for index, name in enumerate(self.categories)}
+        unknown = len(self.categories) if self.other else -1
+        if self.missing:
+            place[None] = len(self.outputs) - 1
+        codes = _places(values, place, unknown)
+        rows = np.flatnonzero(codes >= 0)
+        out[rows, codes[rows]] = 1.0
+
+
+@dataclass(frozen=True)
+class CodedColumn:
+    """One output with a code for each category, for a network that has a vector for each.
+
+    Rare and unseen categories share the code 0, missing values have one of their own if ``fit`` saw any. The
+    output is the code's share of all codes, so that no distance between rows is ruled by it.
+    """
+
+    categories: tuple[str, ...]
+    missing: bool
+
+    @staticmethod
+    def read(series: Any, label: str) -> Values:
+        """As `CategoryColumn.read`."""
+        return CategoryColumn.read(series, label)
+
+    @classmethod
+    def fit(cls, values: Values) -> Self:
+        """Keep the categories that are frequent enough, sorted by name, the most frequent ones if need be."""
+        counts = Counter(value for value in values if value is not None)
+        ranked = sorted(counts, key=lambda name: (-counts[name], name))
+        kept = [name for name in ranked[:MOST_CODES] if counts[name] >= FEWEST_ROWS]
+        return cls(tuple(sorted(kept)), any(value is None for value in values))
+
+    @property
+    def n_codes(self) -> int:
+        """Codes 0, 1, …, the common one of rare categories included."""
+        return 1 + len(self.categories) + self.missing
+
+    @property
+    def outputs(self) -> tuple[bool, ...]:
+        """One output, categorical."""
+        return (True,)
+
+    def encode(self, values: Values, out: Values) -> None:
+        """Fill ``out`` of shape (n, 1) with code / n_codes."""
+        place: dict[str | None, int] = {name: 1 + index for index, name in enumerate(self.categories)}
+        if self.missing:
+            place[None] = self.n_codes - 1
+        out[:, 0] = _places(values, place, 0) / self.n_codes
+
+
+def _places(values: Values, place: dict[str | None, int], unknown: int) -> NDArray[np.int64]:
+    found, names = pd.factorize(values)
+    # A missing value was found at -1, which is the last of these.
+    places = np.array([place.get(name, unknown) for name in [*names, None]], dtype=np.int64)
+    taken: NDArray[np.int64] = places[np.asarray(found)]
+    return taken
+
+
+def warn_of_doubtful_categories(values: Values, label: str) -> None:
+    """Warn of text that hardly is a category: identifiers, and numbers with a few other values among them."""
+    known = [value for value in values if value is not None]
+    if len(known) < _FEWEST_TO_JUDGE:
+        return
+    if len(set(known)) > 0.9 * len(known):
+        warnings.warn(
+            f"{label} holds {len(set(known))} different texts in {len(known)} rows, like an identifier or a "
+            "date, and is used as categories: drop it, or turn it into numbers",
+            UserWarning,
+            stacklevel=4,
+        )
+        return
+    others = [value for value in known if not _is_number(value)]
+    if 0 < len(others) < 0.1 * len(known):
+        warnings.warn(
+            f"{label} is used as categories because of {others[0]!r} among {len(known) - len(others)} "
+            "numbers: make such values blank if it is a column of numbers",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _category_name(value: Any) -> str:
+    """The same name for 1 and 1.0: pandas turns whole numbers into floats as soon as one is missing."""
+    if isinstance(value, (float, np.floating)) and value.is_integer():
+        return str(int(value))
+    return str(value)
