@@ -187,3 +187,25 @@ def test_devices() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="CUDA is not available"):
             resolve_device("cuda")
+
+
+@pytest.mark.parametrize("groups", [None, [("0.weight", {"weight_decay": 0.5})]])
+def test_weight_decay_spares_biases_and_norms(groups) -> None:
+    """With gradients of zero, a step of SGD moves what is decayed by lr · weight_decay and nothing else."""
+    x, y = data()
+    module = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Linear(4, 2))
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.fill_(1.0)
+    rule = ERM(
+        module, lambda output, target: 0 * output.sum(), BatchStream(x, y, batch_size=4096, random_state=0)
+    )
+    options = {} if groups is None else {"optimizer__param_groups": groups}
+    loop_for(
+        rule, module, optimizer=torch.optim.SGD, max_epochs=1, optimizer__weight_decay=0.1, **options
+    ).train()
+    found = {name: parameter.mean().item() for name, parameter in module.named_parameters()}
+    decayed = {"0.weight": 0.99, "2.weight": 0.99} if groups is None else dict.fromkeys(found, 0.99)
+    if groups is not None:
+        decayed["0.weight"] = 0.95
+    assert found == pytest.approx({name: decayed.get(name, 1.0) for name in found})

@@ -1,6 +1,6 @@
 """The training loop: skorch's, with our batches and our update rule in its ``train_step`` seam."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -84,6 +84,23 @@ class TrainingLoop(NeuralNet):
         """Return the rule in place of a data set; the held-out part is scored by a callback."""
         return self.rule, None
 
+    def get_params_for_optimizer(
+        self, prefix: str, named_parameters: Iterable[tuple[str, nn.Parameter]]
+    ) -> tuple[Any, dict[str, Any]]:
+        """As in skorch, but weight decay leaves alone what it would only shift or shrink: biases and norms.
+
+        Groups of the user's own (``optimizer__param_groups``) stay as they are.
+        """
+        arguments, options = super().get_params_for_optimizer(prefix, named_parameters)
+        groups: list[dict[str, Any]] = arguments[0]
+        if len(groups) == 1 and options.get("weight_decay"):
+            free = undecayed(self.module_)
+            decayed = [each for each in groups[0]["params"] if id(each) not in free]
+            rest = [each for each in groups[0]["params"] if id(each) in free]
+            split = [{"params": decayed}, {"params": rest, "weight_decay": 0.0}]
+            groups = [group for group in split if group["params"]]
+        return (groups, *arguments[1:]), options
+
     def get_iterator(self, dataset: Any, training: bool = False) -> EpochBatches:
         """Return the batches of one epoch after the other."""
         return EpochBatches(self.rule, self.budget_)
@@ -131,6 +148,17 @@ class TrainingLoop(NeuralNet):
         if not self.module_.training:  # asked first, since setting it goes through all parts of the module
             self._set_training(True)
         return {"loss": self.rule.backward(batch), "y_pred": None}
+
+
+def undecayed(module: nn.Module) -> set[int]:
+    """Ids of the parameters that are biases or belong to a normalisation layer."""
+    norms = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+    return {
+        id(parameter)
+        for part in module.modules()
+        for name, parameter in part.named_parameters(recurse=False)
+        if isinstance(part, norms) or name.endswith("bias")
+    }
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
