@@ -95,9 +95,10 @@ class TrainingLoop(NeuralNet):
         groups: list[dict[str, Any]] = arguments[0]
         if len(groups) == 1 and options.get("weight_decay"):
             free = undecayed(self.module_)
-            decayed = [each for each in groups[0]["params"] if id(each) not in free]
-            rest = [each for each in groups[0]["params"] if id(each) in free]
-            split = [{"params": decayed}, {"params": rest, "weight_decay": 0.0}]
+            parameters: list[nn.Parameter] = groups[0]["params"]
+            decayed = [each for each in parameters if id(each) not in free]
+            rest = [each for each in parameters if id(each) in free]
+            split: list[dict[str, Any]] = [{"params": decayed}, {"params": rest, "weight_decay": 0.0}]
             groups = [group for group in split if group["params"]]
         return (groups, *arguments[1:]), options
 
