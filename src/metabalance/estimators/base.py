@@ -3,7 +3,7 @@
 import os
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any, Self
 
@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import EarlyStopping
 from torch import Tensor, nn
 
+from metabalance.estimators.calibration import Calibration
 from metabalance.estimators.choices import (
     choose_loss,
     choose_module,
@@ -35,6 +36,7 @@ from metabalance.training import (
     CosineSchedule,
     EpochProgress,
     EpochScores,
+    Look,
     Part,
     TrainingLoop,
     UpdateRule,
@@ -73,6 +75,7 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
     early_stopping: bool | int
     validation_fraction: float
     scoring: Any
+    calibration: str | None
     callbacks: Any
     device: Any
     random_state: Any
@@ -145,29 +148,37 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
             loss_fn = loss_on_outputs(chosen, module, prepared.holdouts)
             rule = self._make_rule(module, loss_fn, train, prepared.stream_options)
 
-            def predict_now(members: bool = False) -> Any:
-                parameters = self._adapt(module, loss_fn, train) if self._predicts_adapted else None
-                predict = predict_members if members else predict_probabilities
-                return lambda rows: predict(module, rows, parameters)
-
             watched = watched_rows(train.codes, WATCHED_ROWS, prepared.rng)
-            if prepared.holdouts is None:
-                look = look_at_parts(predict_now, train.subset(watched), prepared.valid)
-            else:
-                look = look_at_members(lambda: predict_now(True), train, prepared.holdouts, watched)
+
+            def look_at(adapted: bool) -> Look:
+                predict = predict_probabilities if prepared.holdouts is None else predict_members
+
+                def predict_now() -> Callable[[Tensor], NDArray[np.float64]]:
+                    parameters = self._adapt(module, loss_fn, train) if adapted else None
+                    return lambda rows: predict(module, rows, parameters)
+
+                if prepared.holdouts is None:
+                    return look_at_parts(predict_now, train.subset(watched), prepared.valid)
+                return look_at_members(predict_now, train, prepared.holdouts, watched)
+
             scores = EpochScores(
-                look,
+                look_at(self._predicts_adapted),
                 choose_score(self.scoring, classes, np.bincount(codes)),
                 majority=int(np.bincount(codes).argmax()),
             )
             loop = self._make_loop(module, rule, len(train), scores, device).train()
-            predict_now()(train.x[:1])  # a network that diverged in the last steps must not pass for fitted
             adapted = self._adapt(module, loss_fn, train)
+            # Also, a network that diverged in the last steps must not pass for fitted.
+            calibrations = {
+                name: self._calibrate(look_at(name == "adapted"))
+                for name in (["meta"] if adapted is None else ["meta", "adapted"])
+            }
 
         self.set_fitted_input(encoder, classes, tuple(train.x.shape[1:]), device)
         self.module_ = module.eval()
         self.layout_ = layout
         self.adapted_parameters_ = adapted
+        self.calibrations_ = calibrations
         self.history_ = [_plain_scalars(epoch) for epoch in loop.history]
         for epoch in self.history_:
             if "train_loss" in epoch:  # an epoch that was broken off has none
@@ -205,6 +216,14 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
             coded=self.module is None,
         )
 
+    def _calibrate(self, look: Look) -> Calibration | None:
+        """Fit the calibration to the held-out rows, if it is wanted and there are such."""
+        _, held_out = look()
+        if self.calibration is None or held_out is None:
+            return None
+        prior = "balanced" if self.calibration == "auto" else self.calibration
+        return Calibration.fit(held_out.probabilities, held_out.codes, prior)
+
     def _cross_fits(self) -> bool:
         """Whether every member holds out rows of its own, so that all rows are trained on and judge.
 
@@ -241,16 +260,17 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return class probabilities, shape (n_rows, n_classes), columns in the order of ``classes_``.
 
-        The probabilities speak the prior that the network was trained on: with balanced batches, class
-        weights or a logit-adjusted loss a rare class gets more probability than its share in the data (its
-        *ranking* is what the metrics of imbalanced learning judge). Recalibrate them (scikit-learn's
-        ``CalibratedClassifierCV``) before reading them as risks.
+        They are calibrated on held-out rows, as ``calibration`` says: by default to classes of equal
+        frequency, so that a rare class is predicted where a row speaks more for it than for the others. With
+        ``calibration="training"`` they are risks in data like those of `fit`. Uncalibrated ones (None) speak
+        of whatever the sampling and the loss made of the class frequencies.
         """
         check_is_fitted(self)
         x = torch.from_numpy(self.encoder_.transform(X)).to(self.device_)
-        return predict_probabilities(
-            self.module_, x, self.adapted_parameters_ if self._predicts_adapted else None
-        )
+        adapted = self._predicts_adapted
+        probabilities = predict_probabilities(self.module_, x, self.adapted_parameters_ if adapted else None)
+        calibration = self.calibrations_["adapted" if adapted else "meta"]
+        return probabilities if calibration is None else calibration(probabilities)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the most probable label of each row, shape (n_rows,)."""

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
 PRIORS = ("balanced", "training")
-PSEUDO_ROWS = 1.0  # that speak for leaving a class as it is
+PSEUDO_ROWS = 3.0  # that speak for leaving a class as it is
 _SMALLEST = 1e-12  # probability of which a logarithm is taken
 
 
@@ -86,6 +86,11 @@ class Calibration:
             self.scale * _logs(probabilities) + np.asarray(self.shift), axis=1
         )
         return calibrated
+
+    def suits(self, n_classes: int) -> bool:
+        """Whether it is one for so many classes, of finite numbers."""
+        finite = bool(np.isfinite([self.scale, *self.shift]).all())
+        return finite and self.scale > 0 and len(self.shift) == n_classes
 
     def to_state(self) -> dict[str, Any]:
         """Everything that `from_state` needs, in plain JSON types."""

@@ -39,7 +39,7 @@ class MetaWeightNetClassifier(ImbalancedClassifier):
         ``torch.vmap`` can take apart.
     module, n_members, hidden_sizes, dropout, numerical_embedding, n_bins, class_weight, \
 optimizer, lr, weight_decay, lr_schedule, max_epochs, \
-early_stopping, validation_fraction, scoring, callbacks, device, random_state, verbose
+early_stopping, validation_fraction, scoring, calibration, callbacks, device, random_state, verbose
         As in `NeuralClassifier`.
     **module_and_optimizer_parameters
         ``module__…`` and ``optimizer__…``.
@@ -97,6 +97,7 @@ early_stopping, validation_fraction, scoring, callbacks, device, random_state, v
         early_stopping: bool | int = True,
         validation_fraction: float = 0.2,
         scoring: Any = None,
+        calibration: str | None = "auto",
         callbacks: Any = None,
         device: Any = "auto",
         random_state: Any = None,
@@ -125,6 +126,7 @@ early_stopping, validation_fraction, scoring, callbacks, device, random_state, v
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.scoring = scoring
+        self.calibration = calibration
         self.callbacks = callbacks
         self.device = device
         self.random_state = random_state

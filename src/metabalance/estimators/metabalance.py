@@ -52,7 +52,7 @@ class MetaBalanceClassifier(ImbalancedClassifier):
         ones. May be changed after the fit.
     module, n_members, hidden_sizes, dropout, numerical_embedding, n_bins, loss, \
 class_weight, optimizer, lr, weight_decay, lr_schedule, max_epochs, \
-early_stopping, validation_fraction, scoring, callbacks, device, random_state, verbose
+early_stopping, validation_fraction, scoring, calibration, callbacks, device, random_state, verbose
         As in `NeuralClassifier`, but for ``lr``, whose default is 0.005. ``loss="logit_adjusted"`` is meant
         for natural batches: with balanced query batches, as they are by default, it corrects twice.
     **module_and_optimizer_parameters
@@ -117,6 +117,7 @@ early_stopping, validation_fraction, scoring, callbacks, device, random_state, v
         early_stopping: bool | int = True,
         validation_fraction: float = 0.2,
         scoring: Any = None,
+        calibration: str | None = "auto",
         callbacks: Any = None,
         device: Any = "auto",
         random_state: Any = None,
@@ -149,6 +150,7 @@ early_stopping, validation_fraction, scoring, callbacks, device, random_state, v
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.scoring = scoring
+        self.calibration = calibration
         self.callbacks = callbacks
         self.device = device
         self.random_state = random_state

@@ -3,6 +3,7 @@
 from numbers import Integral, Real
 from typing import Any
 
+from metabalance.estimators.calibration import PRIORS
 from metabalance.estimators.choices import SCHEDULES, check_scoring
 from metabalance.estimators.layout import EMBEDDINGS
 
@@ -59,6 +60,13 @@ def check_shared_parameters(estimator: Any) -> None:
     if not isinstance(estimator.early_stopping, bool):
         check_positive_int("early_stopping", estimator.early_stopping)
     check_scoring(estimator.scoring)
+    if estimator.calibration is not None:
+        check_choice("calibration", estimator.calibration, ("auto", *PRIORS))
+        if estimator.calibration != "auto" and not estimator.early_stopping:
+            raise ValueError(
+                f"calibration={estimator.calibration!r} needs held-out rows, which early_stopping=False does "
+                "not leave: set early_stopping, or calibration=None"
+            )
     check_number("validation_fraction", estimator.validation_fraction, above=0)
     if estimator.validation_fraction >= 1:
         raise ValueError(f"validation_fraction must be below 1, got {estimator.validation_fraction!r}")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from metabalance.estimators.calibration import Calibration
 from metabalance.estimators.layout import TableLayout
 from metabalance.estimators.tables import encoder_from_state
 from metabalance.training import resolve_device
@@ -45,6 +46,9 @@ def save_model(estimator: Any, path: str | os.PathLike[str]) -> None:
         "classes": {"dtype": estimator.classes_.dtype.str, "values": estimator.classes_.tolist()},
         "encoder": estimator.encoder_.to_state(),
         "layout": None if estimator.layout_ is None else estimator.layout_.to_state(),
+        "calibrations": {
+            name: None if each is None else each.to_state() for name, each in estimator.calibrations_.items()
+        },
         "input_shape": list(estimator.input_shape_),
         "history": estimator.history_,
         "rows_drawn": estimator.rows_drawn_,
@@ -82,6 +86,10 @@ def load_model(
         encoder = encoder_from_state(description["encoder"])
         saved_layout = description["layout"]
         layout = None if saved_layout is None else TableLayout.from_state(saved_layout)
+        calibrations = {
+            name: None if state is None else Calibration.from_state(state)
+            for name, state in description["calibrations"].items()
+        }
         input_shape = tuple(description["input_shape"])
         fitted = {name: description[name] for name in ("history", "rows_drawn", "interrupted")}
         has_adapted = bool(description["adapted"])
@@ -95,6 +103,13 @@ def load_model(
         raise ValueError(
             f"{str(folder / DESCRIPTION_FILE)!r} is damaged: its encoder gives {encoder.n_outputs_} values a "
             f"row for an input of shape {input_shape}"
+        )
+    for each in calibrations.values():
+        if each is not None and not each.suits(len(classes)):
+            raise ValueError(f"{str(folder / DESCRIPTION_FILE)!r} is damaged: its calibration is {each}")
+    if set(calibrations) != ({"meta", "adapted"} if has_adapted else {"meta"}):
+        raise ValueError(
+            f"{str(folder / DESCRIPTION_FILE)!r} is damaged: it has calibrations of {sorted(calibrations)}"
         )
     if (module is None) != (own_module is None):
         raise ValueError(
@@ -125,6 +140,7 @@ def load_model(
     if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
         raise ValueError(f"the weights in {str(folder)!r} hold NaN or infinity: the file is damaged")
     estimator.adapted_parameters_ = adapted or None
+    estimator.calibrations_ = calibrations
     estimator.set_fitted_input(encoder, classes, input_shape, resolved)
     for name, value in fitted.items():
         setattr(estimator, name + "_", value)

@@ -68,6 +68,10 @@ class NeuralClassifier(ImbalancedClassifier):
         Share of each class that is held out.
     scoring : str, scorer or None, default=None
         scikit-learn scorer that early stopping follows; None is ROC-AUC (one-vs-rest for many classes).
+    calibration : {"auto", "balanced", "training"} or None, default="auto"
+        What class frequencies the probabilities speak of, and so which class is predicted: equal ones, those
+        of the training rows, or what training made of them (None). Temperature and class biases are fitted
+        to held-out rows; "auto" is "balanced" where early stopping holds rows out, and None elsewhere.
     callbacks : list of skorch callbacks, optional
         Run after ours and before early stopping.
     device : {"auto", "cpu", "cuda"} or torch.device, default="auto"
@@ -87,6 +91,9 @@ class NeuralClassifier(ImbalancedClassifier):
         Only when X had column names.
     module_ : torch.nn.Module
         The trained network, in evaluation mode.
+    calibrations_ : dict
+        For "meta", and "adapted" where there are adapted parameters, a callable that calibrates
+        probabilities, or None.
     history_ : list of dict
         For each epoch: train_loss, recall of the majority class and mean recall of the others on training and
         on held-out rows, valid_loss and valid_score.
@@ -126,6 +133,7 @@ class NeuralClassifier(ImbalancedClassifier):
         early_stopping: bool | int = True,
         validation_fraction: float = 0.2,
         scoring: Any = None,
+        calibration: str | None = "auto",
         callbacks: Any = None,
         device: Any = "auto",
         random_state: Any = None,
@@ -150,6 +158,7 @@ class NeuralClassifier(ImbalancedClassifier):
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.scoring = scoring
+        self.calibration = calibration
         self.callbacks = callbacks
         self.device = device
         self.random_state = random_state

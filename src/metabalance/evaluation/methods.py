@@ -67,6 +67,13 @@ def _network(estimator: type[ImbalancedClassifier] = NeuralClassifier, **own: An
     return lambda shared, seed: estimator(**{**shared, **own, "random_state": seed})
 
 
+def _naive(shared: Mapping[str, Any], seed: int) -> BaseEstimator:
+    calibration = "training" if shared.get("early_stopping", True) else None
+    return NeuralClassifier(
+        **{"calibration": calibration, **shared, "sampler": "natural", "random_state": seed}
+    )
+
+
 def _searched(shared: Mapping[str, Any], seed: int) -> BaseEstimator:
     # One fit at a time: the comparison itself is what runs in parallel.
     return MSMetaBalanceClassifier(
@@ -76,7 +83,11 @@ def _searched(shared: Mapping[str, Any], seed: int) -> BaseEstimator:
 
 def _fixed_methods() -> dict[str, Method]:
     networks = {
-        "naive": ("Naive network", "plain training on the data as they are", _network(sampler="natural")),
+        "naive": (
+            "Naive network",
+            "plain training on the data as they are, its probabilities those of the training frequencies",
+            _naive,
+        ),
         "class-weighted": (
             "Class weights",
             "plain training, the loss weighted by inverse class frequency",

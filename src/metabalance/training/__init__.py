@@ -4,7 +4,7 @@ from metabalance.training.budget import MIN_ROWS_PER_EPOCH, EpochBudget
 from metabalance.training.callbacks import CosineSchedule, EpochProgress, EpochScores
 from metabalance.training.data import Part, stratified_holdout, watched_rows
 from metabalance.training.holdouts import Holdouts, cross_fitted_holdouts
-from metabalance.training.looks import look_at_members, look_at_parts
+from metabalance.training.looks import Look, look_at_members, look_at_parts
 from metabalance.training.loop import TrainingLoop, resolve_device
 from metabalance.training.meta_weight_net import MetaWeightNet
 from metabalance.training.prediction import predict_members, predict_probabilities, rows_per_chunk
@@ -20,6 +20,7 @@ __all__ = [
     "EpochProgress",
     "EpochScores",
     "Holdouts",
+    "Look",
     "MetaBalance",
     "MetaWeightNet",
     "Part",

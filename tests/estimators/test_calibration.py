@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+from scipy.special import softmax
+from sklearn.metrics import log_loss
+
+from metabalance import MetaBalanceClassifier, NeuralClassifier
+from metabalance.estimators.calibration import Calibration
+from tests.estimators.conftest import QUICK
+
+
+def drawn(n: int, logits_of_prior: list[float], sharpness: float = 1.0):
+    """Rows whose true class probabilities are known, and what a network says that is too sure of itself."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(n, len(logits_of_prior))) + np.array(logits_of_prior)
+    true = softmax(logits, axis=1)
+    codes = (rng.random((n, 1)) > true.cumsum(axis=1)).sum(axis=1).clip(max=len(logits_of_prior) - 1)
+    return true, softmax(sharpness * logits, axis=1), codes
+
+
+def test_what_was_sharpened_is_found_out() -> None:
+    true, said, codes = drawn(20_000, [0.0, -2.0, -1.0], sharpness=3.0)
+    calibration = Calibration.fit(said, codes, "training")
+    assert calibration.scale == pytest.approx(1 / 3, rel=0.05)
+    assert np.abs(calibration(said) - true).max() < 0.04
+
+
+def test_balanced_is_bayes_rule_for_equal_frequencies() -> None:
+    true, said, codes = drawn(50_000, [0.0, -3.0])
+    expected = true / np.bincount(codes)
+    expected /= expected.sum(axis=1, keepdims=True)
+    found = Calibration.fit(said, codes, "balanced")(said)
+    assert np.abs(found - expected).max() < 0.05
+    # The order of the rows is that of before.
+    assert (np.argsort(found[:, 1]) == np.argsort(said[:, 1])).all()
+
+
+@pytest.mark.parametrize("prior", ["balanced", "training"])
+def test_the_fit_is_where_the_loss_is_least(prior) -> None:
+    _, said, codes = drawn(500, [0.0, -1.0, -2.0], sharpness=2.0)
+    found = Calibration.fit(said, codes, prior)
+    weights = np.ones(3) / 3 if prior == "balanced" else np.bincount(codes) / 500
+    of_rows = (weights / np.bincount(codes))[codes]
+
+    def loss(calibration: Calibration) -> float:
+        stiffness = 3 * weights / np.bincount(codes)
+        penalty = stiffness @ np.square(calibration.shift) + stiffness.max() * np.log(calibration.scale) ** 2
+        return log_loss(codes, calibration(said), sample_weight=of_rows, normalize=False) + penalty / 2
+
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        step = 0.05 * rng.normal(size=4)
+        other = Calibration(found.scale * np.exp(step[0]), tuple(np.array(found.shift) + step[1:]))
+        assert loss(found) <= loss(other) + 1e-9
+
+
+def test_few_rows_move_little() -> None:
+    said = np.array([[0.9, 0.1]] * 50 + [[0.2, 0.8]])
+    codes = np.array([0] * 50 + [1])
+    found = Calibration.fit(said, codes, "balanced")
+    assert 0.5 < found.scale < 2.5
+    assert np.abs(found.shift).max() < 1.0
+
+
+def test_state_goes_and_comes() -> None:
+    calibration = Calibration(0.5, (0.1, -0.25))
+    assert Calibration.from_state(calibration.to_state()) == calibration
+    assert calibration.suits(2)
+    assert not calibration.suits(3)
+    assert not Calibration(0.0, (0.0, 0.0)).suits(2)
+    assert not Calibration(1.0, (0.0, float("nan"))).suits(2)
+
+
+@pytest.mark.parametrize("estimator", [NeuralClassifier, MetaBalanceClassifier])
+def test_the_prior_that_was_asked_for(estimator, binary) -> None:
+    X, y = binary
+    options = {**QUICK, "max_epochs": 15}
+    risks = estimator(calibration="training", **options).fit(X, y).predict_proba(X)[:, 1]
+    balanced_net = estimator(**options).fit(X, y)
+    balanced = balanced_net.predict_proba(X)[:, 1]
+    assert risks.mean() == pytest.approx(y.mean(), abs=0.03)
+    assert (balanced > risks).all()
+    raw = estimator(calibration=None, **options).fit(X, y)
+    assert raw.calibrations_["meta"] is None
+    expected = balanced_net.calibrations_["meta"](raw.predict_proba(X))
+    np.testing.assert_allclose(balanced_net.predict_proba(X), expected, rtol=1e-6, atol=1e-9)
+
+
+def test_adapted_predictions_have_a_calibration_of_their_own(binary, tmp_path) -> None:
+    X, y = binary
+    net = MetaBalanceClassifier(inner_lr=0.5, **QUICK).fit(X, y)
+    assert net.calibrations_["meta"] != net.calibrations_["adapted"]
+    as_if = MetaBalanceClassifier(inner_lr=0.5, calibration=None, **QUICK).fit(X, y)
+    for mode in ("meta", "adapted"):
+        net.set_params(predict_with=mode)
+        as_if.set_params(predict_with=mode)
+        expected = net.calibrations_[mode](as_if.predict_proba(X))
+        np.testing.assert_allclose(net.predict_proba(X), expected, rtol=1e-6, atol=1e-9)
+    net.save(tmp_path)
+    assert MetaBalanceClassifier.load(tmp_path).calibrations_ == net.calibrations_
+
+
+def test_nothing_is_held_out_without_early_stopping(binary) -> None:
+    assert NeuralClassifier(early_stopping=False, **QUICK).fit(*binary).calibrations_ == {"meta": None}
+    with pytest.raises(ValueError, match=r"calibration='training' needs held-out rows"):
+        NeuralClassifier(early_stopping=False, calibration="training", **QUICK).fit(*binary)
+    with pytest.raises(ValueError, match="calibration must be one of 'auto', 'balanced', 'training'"):
+        NeuralClassifier(calibration="isotonic", **QUICK).fit(*binary)
