@@ -190,7 +190,7 @@ def test_fit_trains_what_was_asked_for(
     result = run("fit", "breast-cancer-rare", "--epochs", 1, "--out", tmp_path / "model", *options)
     assert (result.exit_code, result.stderr) == (0, "")
     assert "best epoch 1 of 1; on the held-out rows: " in result.stdout
-    assert ("f1_macro" if "--scoring" in options else "ROC-AUC") in result.stdout
+    assert ("f1_macro" if "--scoring" in options else "refinement") in result.stdout
     saved = json.loads((tmp_path / "model" / "model.json").read_text())
     assert saved["estimator"] == estimator
     assert saved["parameters"].items() >= parameters.items()

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import make_classification
 
-QUICK = {"max_epochs": 2, "random_state": 0, "device": "cpu"}
+QUICK = {"max_epochs": 2, "n_members": 4, "hidden_sizes": (32,), "random_state": 0, "device": "cpu"}
 
 
 @pytest.fixture(scope="session")

@@ -80,12 +80,12 @@ def test_nothing_of_the_held_out_rows_leaks_into_the_encoding(estimator) -> None
     """Train on rows whose median is 0; whatever is held out would move it if it were looked at."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(200, 2)), np.repeat([0, 1], [150, 50])
-    probe = estimator(n_members=1, **QUICK).fit(X, y)
+    probe = estimator(**{**QUICK, "n_members": 1}).fit(X, y)
     # The split depends on the labels and the seed only, so the same rows are held out again ...
     seen = _rows_that_are_trained_on(estimator, X, y)
     poisoned = X.copy()
     poisoned[~seen] += 1e6
-    again = estimator(n_members=1, **QUICK).fit(poisoned, y)
+    again = estimator(**{**QUICK, "n_members": 1}).fit(poisoned, y)
     # ... and however wild they are, scaling and training do not change, except for the epoch that is kept.
     assert probe.encoder_.to_state() == again.encoder_.to_state()
     assert [e["train_loss"] for e in probe.history_] == [e["train_loss"] for e in again.history_]
@@ -106,10 +106,11 @@ def test_a_member_never_sees_the_rows_that_it_holds_out(estimator) -> None:
     changed = X.copy()
     changed[held[:, 2]] = ~changed[held[:, 2]]
     after = estimator(**options).fit(changed, y).module_.state_dict()
-    for name, parameter in before.items():
-        if name.startswith("members"):
-            torch.testing.assert_close(after[name][2], parameter[2], rtol=1e-5, atol=1e-6)
-            assert not torch.allclose(after[name][1], parameter[1], rtol=1e-3, atol=1e-3)
+    differences = {
+        name: (after[name] - parameter).abs() for name, parameter in before.items() if "members" in name
+    }
+    assert max(difference[2].max() for difference in differences.values()) < 1e-6
+    assert max(difference[1].max() for difference in differences.values()) > 1e-2
 
 
 class Remember:
@@ -295,7 +296,7 @@ def test_one_text_among_numbers_makes_text_whichever_side_it_falls_on(estimator,
     column = pd.Series(np.arange(60.0), dtype=object)
     column[7] = "unknown"
     frame = pd.DataFrame({"a": column, "b": np.arange(60.0)})
-    net = estimator(**{**QUICK, "random_state": seed, "max_epochs": 1}, n_members=1).fit(frame, y)
+    net = estimator(**{**QUICK, "random_state": seed, "max_epochs": 1, "n_members": 1}).fit(frame, y)
     assert net.encoder_.text_features_ == ["a"]
 
 
@@ -345,7 +346,7 @@ def test_a_module_of_the_wrong_width(estimator, binary) -> None:
     with pytest.raises(ValueError, match="module__width was given without module="):
         estimator(module__width=5, **QUICK).fit(*binary)
     with pytest.raises(TypeError, match=r"hidden_sizes must be a sequence such as \(64, 32\), got 64"):
-        estimator(hidden_sizes=64, **QUICK).fit(*binary)
+        estimator(**{**QUICK, "hidden_sizes": 64}).fit(*binary)
 
 
 def test_pandas_labels_with_another_index(binary) -> None:

@@ -4,7 +4,7 @@ from scipy.special import softmax
 from sklearn.metrics import log_loss
 
 from metabalance import MetaBalanceClassifier, NeuralClassifier
-from metabalance.estimators.calibration import Calibration
+from metabalance.estimators.calibration import Calibration, refinement
 from tests.estimators.conftest import QUICK
 
 
@@ -105,3 +105,20 @@ def test_nothing_is_held_out_without_early_stopping(binary) -> None:
         NeuralClassifier(early_stopping=False, calibration="training", **QUICK).fit(*binary)
     with pytest.raises(ValueError, match="calibration must be one of 'auto', 'balanced', 'training'"):
         NeuralClassifier(calibration="isotonic", **QUICK).fit(*binary)
+
+
+def test_refinement_does_not_mind_how_sure_a_network_is_nor_of_which_prior_it_speaks() -> None:
+    _, said, codes = drawn(20_000, [0.0, -2.0])
+    sharpened = said**3 * np.array([0.2, 0.8])
+    sharpened /= sharpened.sum(axis=1, keepdims=True)
+    assert refinement(sharpened, codes) == pytest.approx(refinement(said, codes), abs=1e-3)
+    _, knows_less, _ = drawn(20_000, [0.0, -2.0], sharpness=0.0)
+    assert refinement(knows_less, codes) < refinement(said, codes) - 0.05
+
+
+def test_refinement_weighs_classes_by_the_root_of_their_size() -> None:
+    codes = np.repeat([0, 1], [900, 100])
+    said = np.tile([0.9, 0.1], (1000, 1))
+    found = refinement(said, codes)
+    # Nothing is known of the rows, so that the calibrated probabilities are the frequencies.
+    assert found == pytest.approx((30 * np.log(0.9) + 10 * np.log(0.1)) / 40, abs=2e-3)

@@ -23,7 +23,8 @@ LABELS = np.array(["no", "yes"])
 
 
 def test_scores_are_those_of_scikit_learn() -> None:
-    assert choose_score(None, LABELS, np.array([9, 1]))(PROBA, CODES) == roc_auc_score(CODES, PROBA[:, 1])
+    by_rank = choose_score("roc_auc", LABELS, np.array([9, 1]))(PROBA, CODES)
+    assert by_rank == roc_auc_score(CODES, PROBA[:, 1])
     by_name = choose_score("average_precision", LABELS, np.array([9, 1]))(PROBA, CODES)
     assert by_name == average_precision_score(CODES, PROBA[:, 1])
     own = make_scorer(f1_score, pos_label="yes")
@@ -56,7 +57,8 @@ def test_many_classes_are_scored_one_against_the_rest() -> None:
     rng = np.random.default_rng(0)
     proba, codes = rng.dirichlet([1, 1, 1], 30), rng.integers(3, size=30)
     expected = roc_auc_score(codes, proba, multi_class="ovr")
-    assert choose_score(None, np.arange(3), np.array([1, 1, 1]))(proba, codes) == pytest.approx(expected)
+    found = choose_score("roc_auc_ovr", np.arange(3), np.array([1, 1, 1]))(proba, codes)
+    assert found == pytest.approx(expected)
 
 
 def test_optimizers_by_name_and_class() -> None:

@@ -29,7 +29,7 @@ class Tied(nn.Module):
 @EACH
 def test_a_loaded_model_predicts_the_same(estimator, mixed_table, tmp_path) -> None:
     X, y = mixed_table
-    net = estimator(hidden_sizes=[8, 4], dropout=0.1, **QUICK).fit(X, y)
+    net = estimator(**{**QUICK, "hidden_sizes": [8, 4], "dropout": 0.1}).fit(X, y)
     net.save(tmp_path / "model")
     loaded = estimator.load(tmp_path / "model")
     np.testing.assert_array_equal(loaded.predict_proba(X), net.predict_proba(X))
@@ -82,7 +82,8 @@ def test_parameters_that_are_objects_are_left_out_and_named(binary, tmp_path) ->
     X, y = binary
     sampler = RandomOverSampler(random_state=0)
     sizes = np.array([6, 5])
-    net = NeuralClassifier(sampler=sampler, class_weight={0: 1.0, 1: 2.0}, hidden_sizes=sizes, **QUICK)
+    options = {**QUICK, "sampler": sampler, "class_weight": {0: 1.0, 1: 2.0}, "hidden_sizes": sizes}
+    net = NeuralClassifier(**options)
     net.fit(X, y).save(tmp_path)
     description = json.loads((tmp_path / "model.json").read_text())
     assert set(description["parameters_not_saved"]) == {"sampler", "class_weight"}
@@ -94,7 +95,7 @@ def test_parameters_that_are_objects_are_left_out_and_named(binary, tmp_path) ->
 def test_saving_again_replaces_the_model(binary, tmp_path) -> None:
     X, y = binary
     NeuralClassifier(**QUICK).fit(X, y).save(tmp_path)
-    second = NeuralClassifier(hidden_sizes=(3,), **QUICK).fit(X, y)
+    second = NeuralClassifier(**{**QUICK, "hidden_sizes": (3,)}).fit(X, y)
     second.save(tmp_path)
     np.testing.assert_array_equal(NeuralClassifier.load(tmp_path).predict_proba(X), second.predict_proba(X))
 
@@ -104,6 +105,9 @@ def saved(binary, tmp_path):
     X, y = binary
     NeuralClassifier(**QUICK).fit(X, y).save(tmp_path)
     return tmp_path
+
+
+UNCALIBRATED = {"scale": 1.0, "shift": [0.0, 0.0, 0.0]}
 
 
 def edit(folder, **changes) -> None:
@@ -124,14 +128,25 @@ def edit(folder, **changes) -> None:
         (lambda f: edit(f, input_shape=[7]), "encoder gives 6 values a row"),
         (lambda f: edit(f, classes={"dtype": "<i8", "values": [0]}), r"its classes are \[0\]"),
         (lambda f: edit(f, classes={"dtype": "<i8", "values": [0, 0]}), r"its classes are \[0, 0\]"),
-        (lambda f: edit(f, classes={"dtype": "<i8", "values": [0, 1, 2]}), "do not fit the network"),
-        (lambda f: edit(f, adapted=True), "adapted parameters it was saved with"),
+        (
+            lambda f: edit(
+                f, classes={"dtype": "<i8", "values": [0, 1, 2]}, calibrations={"meta": UNCALIBRATED}
+            ),
+            "do not fit the network",
+        ),
+        (
+            lambda f: edit(f, adapted=True, calibrations={"meta": None, "adapted": None}),
+            "adapted parameters it was saved with",
+        ),
+        (lambda f: edit(f, adapted=True), r"has calibrations of \['meta'\]"),
+        (lambda f: edit(f, classes={"dtype": "<i8", "values": [0, 1, 2]}), "its calibration is"),
+        (lambda f: edit(f, calibrations={"meta": {"scale": "x", "shift": [0, 0]}}), "damaged: ValueError"),
         (lambda f: edit(f, encoder="text"), "damaged"),
         (lambda f: (f / "model.json").write_text("[" * 100_000), "damaged: not valid JSON"),
         (lambda f: (f / "weights.safetensors").write_bytes(b"123"), "missing or damaged"),
         (lambda f: (f / "weights.safetensors").unlink(), "missing or damaged"),
     ],
-    ids=range(15),
+    ids=range(18),
 )
 def test_damaged_files(saved, damage, message) -> None:
     damage(saved)

@@ -28,8 +28,8 @@ def test_it_learns(binary) -> None:
 @pytest.mark.parametrize("sampler", ["over", "under", "smote", RandomOverSampler(random_state=0)])
 def test_samplers_raise_minority_probability(binary, sampler) -> None:
     X, y = binary
-    natural = NeuralClassifier(**QUICK).fit(X, y)
-    resampled = NeuralClassifier(sampler=sampler, **QUICK).fit(X, y)
+    natural = NeuralClassifier(calibration=None, **QUICK).fit(X, y)
+    resampled = NeuralClassifier(sampler=sampler, calibration=None, **QUICK).fit(X, y)
     assert resampled.predict_proba(X)[:, 1].mean() > 1.5 * natural.predict_proba(X)[:, 1].mean()
 
 
@@ -90,13 +90,15 @@ def test_a_module_instance_is_copied(binary) -> None:
 
 def test_logit_adjustment_raises_minority_probability_in_prediction(binary) -> None:
     X, y = binary
-    plain = NeuralClassifier(random_state=0, max_epochs=10).fit(X, y).predict_proba(X)
-    adjusted = NeuralClassifier(loss="logit_adjusted", random_state=0, max_epochs=10).fit(X, y)
+    options = {"random_state": 0, "max_epochs": 10, "calibration": None}
+    plain = NeuralClassifier(**options).fit(X, y).predict_proba(X)
+    adjusted = NeuralClassifier(loss="logit_adjusted", **options).fit(X, y)
     assert adjusted.predict_proba(X)[:, 1].mean() > 1.5 * plain[:, 1].mean()
 
 
 def test_focal_loss_with_class_weight_differs_from_without(binary) -> None:
     X, y = binary
-    plain = NeuralClassifier(loss="focal", **QUICK).fit(X, y).predict_proba(X)
-    weighted = NeuralClassifier(loss="focal", class_weight="balanced", **QUICK).fit(X, y).predict_proba(X)
+    options = {**QUICK, "loss": "focal", "calibration": None}
+    plain = NeuralClassifier(**options).fit(X, y).predict_proba(X)
+    weighted = NeuralClassifier(class_weight="balanced", **options).fit(X, y).predict_proba(X)
     assert weighted[:, 1].mean() > plain[:, 1].mean()

@@ -82,7 +82,7 @@ EpochsOption = Annotated[
 ScoringOption = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help="scikit-learn scorer that early stopping follows.", show_default="ROC-AUC"
+        metavar="NAME", help="scikit-learn scorer that early stopping follows.", show_default="refinement"
     ),
 ]
 JobsOption = Annotated[

@@ -127,7 +127,7 @@ def training_summary(network: Any) -> str:
     return (
         f"{'interrupted; ' if network.interrupted_ else ''}"
         f"best epoch {best['epoch']} of {len(finished)}; on the held-out rows: "
-        f"{network.scoring or 'ROC-AUC'} {best['valid_score']:.4f}, "
+        f"{network.scoring or 'refinement'} {best['valid_score']:.4f}, "
         f"recall of the majority class {best['valid_majority_recall']:.3f}, "
         f"of the other classes {best['valid_minority_recall']:.3f}"
     )

@@ -16,6 +16,7 @@ from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
 
+from metabalance.estimators.calibration import refinement
 from metabalance.estimators.layout import TableLayout
 from metabalance.nn import (
     CrossEntropy,
@@ -245,19 +246,25 @@ def check_scoring(scoring: Any) -> None:
         )
 
 
+def ranking_scorer(n_classes: int) -> str:
+    """Name of the scorer that is ROC-AUC, one-vs-rest for many classes."""
+    return "roc_auc" if n_classes == 2 else "roc_auc_ovr"
+
+
 def choose_score(
     scoring: Any, classes: NDArray[Any], counts: NDArray[np.int64]
 ) -> Callable[[NDArray[np.float64], Any], float]:
-    """Return score(probabilities, codes) from a scikit-learn scorer, its name, or None for ROC-AUC.
+    """Return score(probabilities, codes) from a scikit-learn scorer, its name, or None for refinement.
 
-    That of two classes is computed here: on small data scikit-learn's checks would cost a tenth of the fit. A
-    scorer given by name sees codes instead of labels, with 1 for the rarer of two classes: names like
+    ROC-AUC of two classes is computed here: on small data scikit-learn's checks would cost a tenth of the
+    fit. A scorer given by name sees codes instead of labels, with 1 for the rarer of two classes: names like
     "average_precision" or "f1" then are about the rare class, whatever the labels. A scorer object sees the
     user's own labels.
     """
-    if scoring is None and len(classes) == 2:
+    if scoring is None:
+        return refinement
+    if scoring == "roc_auc" and len(classes) == 2:
         return roc_auc
-    scoring = "roc_auc_ovr" if scoring is None else scoring
     scorer = get_scorer(scoring)
     by_name = isinstance(scoring, str)
     labels = np.arange(len(classes)) if by_name else classes

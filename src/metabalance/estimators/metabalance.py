@@ -36,9 +36,9 @@ class MetaBalanceClassifier(ImbalancedClassifier):
         Step size γ of the inner step, at least 0; 0 is plain training on query + beta · support batches.
     beta : float, default=0.5
         Weight β of the support loss in the outer loss, at least 0.
-    meta_steps : int, default=4
+    meta_steps : int, default=1
         Pairs S of batches in an outer update.
-    support_batch_size, query_batch_size : int, default=32
+    support_batch_size, query_batch_size : int, default=128
         Rows in each support and each query batch.
     order : {"exact", "first"}, default="exact"
         Whether the outer gradient includes the second-order term.
@@ -95,9 +95,9 @@ early_stopping, validation_fraction, scoring, calibration, callbacks, device, ra
         query_sampler: Any = "under",
         inner_lr: float = 0.1,
         beta: float = 0.5,
-        meta_steps: int = 4,
-        support_batch_size: int = 32,
-        query_batch_size: int = 32,
+        meta_steps: int = 1,
+        support_batch_size: int = 128,
+        query_batch_size: int = 128,
         order: str = "exact",
         engine: str = "auto",
         predict_with: str = "meta",

@@ -67,7 +67,9 @@ class NeuralClassifier(ImbalancedClassifier):
     validation_fraction : float in (0, 1), default=0.2
         Share of each class that is held out.
     scoring : str, scorer or None, default=None
-        scikit-learn scorer that early stopping follows; None is ROC-AUC (one-vs-rest for many classes).
+        scikit-learn scorer that early stopping follows; None is refinement, minus the cross-entropy of the
+        held-out rows once their probabilities are calibrated (Berta et al. 2025), with each class weighing as
+        the square root of its size.
     calibration : {"auto", "balanced", "training"} or None, default="auto"
         What class frequencies the probabilities speak of, and so which class is predicted: equal ones, those
         of the training rows, or what training made of them (None). Temperature and class biases are fitted

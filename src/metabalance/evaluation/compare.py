@@ -87,7 +87,8 @@ def compare(
     n_seeds : int, default=1
         Fits of each method on each split, with different seeds.
     scoring : str or scorer, optional
-        What early stopping follows; None is ROC-AUC (one-vs-rest for many classes).
+        What early stopping follows; None is refinement, minus the calibrated cross-entropy of held-out rows
+        (see `NeuralClassifier`).
     max_epochs : int, default=50
         Budget of every network, in epochs (see `NeuralClassifier` for what an epoch is).
     network : dict, optional
@@ -311,7 +312,7 @@ def _settings(
         "cv": f"{cv} stratified folds" if is_whole_number(cv) else f"{n_splits} splits of {cv!r:.200}",
         "n_seeds": n_seeds,
         "random_state": random_state,
-        "scoring": "ROC-AUC" if scoring is None else str(scoring),
+        "scoring": "refinement" if scoring is None else str(scoring),
         "budget": (
             f"Every network may draw the same number of training rows: epochs: {max_epochs} at most, each of "
             f"as many rows as its training part has or {MIN_ROWS_PER_EPOCH:,}, whichever is more (support "
@@ -320,8 +321,9 @@ def _settings(
         ),
         "early_stopping": (
             f"Every network stops after {patience} epochs without a better "
-            f"{'ROC-AUC' if scoring is None else scoring} on a stratified hold-out of its training part, and "
-            "keeps its best epoch; rivals train on the held-out rows too."
+            f"{'refinement (calibrated cross-entropy)' if scoring is None else scoring} on held-out rows of its "
+            "training part (other rows for each member of the default network), and keeps its best epoch; "
+            "rivals train on all rows but what they hold out themselves."
             if early
             else "No early stopping: every network trains for all its epochs."
         ),

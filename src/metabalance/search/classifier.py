@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from metabalance.estimators import MetaBalanceClassifier
 from metabalance.estimators.attempts import one_of_each_kind
-from metabalance.estimators.choices import check_scoring, choose_score
+from metabalance.estimators.choices import check_scoring, choose_score, ranking_scorer
 from metabalance.estimators.labels import encode_known_labels, encode_labels
 from metabalance.estimators.parameters import is_whole_number
 from metabalance.estimators.prepared import with_rows
@@ -64,9 +64,9 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         More parameters of the estimator to try, such as ``{"inner_lr": [0.01, 0.1, 1], "beta": [0, 0.5]}``,
         ``module__…`` and ``optimizer__…`` included.
     scoring : str, scorer or None, default=None
-        What candidates are scored by, and `score`; None is ROC-AUC (one-vs-rest for many classes). Early
-        stopping follows it too, unless the estimator has a ``scoring`` of its own. A scorer given by name
-        takes the rarer of two classes as the positive one.
+        What candidates are scored by, and `score`; None is ROC-AUC (one-vs-rest for many classes). One that
+        is given is followed by early stopping, too, unless the estimator has a ``scoring`` of its own. A
+        scorer given by name takes the rarer of two classes as the positive one.
     cv : int, splitter or iterable of (train, test), default=3
         An int means that many stratified, shuffled folds. Each part must hold every class.
     halving : int or None, default=3
@@ -200,7 +200,7 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         splits = make_splits(self.cv, X, codes, labels, split_seed)
         _check_classes(splits, codes, labels)
         folds = [Fold(train, test, (fold_seed + place) % 2**31) for place, (train, test) in enumerate(splits)]
-        task = Task(X, codes, classes, self.scoring)
+        task = Task(X, codes, classes, self._scoring_of(len(classes)))
 
         workers = Workers(self.n_jobs, self.verbose)
         with opened_memory(self.memory) as memory:
@@ -253,6 +253,9 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         """Return class probabilities by the best candidate, shape (n_rows, n_classes)."""
         return self._refitted().predict_proba(X)
 
+    def _scoring_of(self, n_classes: int) -> Any:
+        return ranking_scorer(n_classes) if self.scoring is None else self.scoring
+
     def score(self, X: Any, y: Any) -> float:
         """Return what the best candidate scores on rows X with labels y, by the ``scoring`` of the search.
 
@@ -268,7 +271,8 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         best = self._refitted()
         codes = encode_known_labels(y, best.classes_)
         check_consistent_length(X, codes)
-        score = choose_score(self.scoring, best.classes_, self._class_counts)
+        scoring = self._scoring_of(len(best.classes_))
+        score = choose_score(scoring, best.classes_, self._class_counts)
         return score(best.predict_proba(X), codes)
 
     def save(self, path: str | os.PathLike[str]) -> None:
