@@ -307,6 +307,7 @@ def _settings(
     network: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     early = (network or {}).get("early_stopping", True)
+    followed = "refinement (calibrated cross-entropy)" if scoring is None else scoring
     patience = PATIENCE if early is True else early
     return {
         "cv": f"{cv} stratified folds" if is_whole_number(cv) else f"{n_splits} splits of {cv!r:.200}",
@@ -320,9 +321,8 @@ def _settings(
             "Networks of your own run as given; the rivals fit all rows of the training part, once."
         ),
         "early_stopping": (
-            f"Every network stops after {patience} epochs without a better "
-            f"{'refinement (calibrated cross-entropy)' if scoring is None else scoring} on held-out rows of its "
-            "training part (other rows for each member of the default network), and keeps its best epoch; "
+            f"Every network stops after {patience} epochs without a better {followed} on held-out rows of "
+            "its training part (each member of the default network has its own), and keeps its best epoch; "
             "rivals train on all rows but what they hold out themselves."
             if early
             else "No early stopping: every network trains for all its epochs."
