@@ -9,7 +9,7 @@ import argparse
 import os
 import sys
 import tomllib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from paper.layout import Table
 from paper.methods import TABLES, TASKS, methods_for, rows
 from paper.protocols import OVERLAP, PROTOCOLS
 from paper.statistics import Estimate, estimate, paired_difference, standard_errors_apart
-from paper.store import RESULTS, read_runs
+from paper.store import RESULTS, make_folder, read_runs
 
 HERE = Path(__file__).parent
 PREAMBLE = (
@@ -148,7 +148,7 @@ def _caption(table: str, data: Mapping[str, Any], protocol: str) -> str:
 
 
 def _shown(found: Estimate) -> str:
-    return f"{found.mean:.4f} ± {found.error:.4f}"
+    return f"{found.mean:.4f}" + (f" ± {found.error:.4f}" if found.runs > 1 else "")
 
 
 def _beside(ours: Estimate, theirs: Sequence[float] | None) -> list[str]:
@@ -176,19 +176,34 @@ def read_published(text: str) -> Published:
     ValueError
         If a table, task or row is unknown, or a figure is not [ROC-AUC, standard error].
     """
-    published: dict[str, Any] = tomllib.loads(text)
+    try:
+        published: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"published.toml: {error}") from error
     pairs = [f"{support}-{query}" for support in PAPER_STRATEGIES for query in PAPER_STRATEGIES]
     known: Mapping[str, Collection[str]] = {**TABLES, "table2": pairs}
     for table, tasks in published.items():
-        for task, figures in tasks.items():
-            for name, figure in figures.items():
+        for task, figures in _entries(tasks, table):
+            for name, figure in _entries(figures, f"{table}.{task}"):
                 if name not in known.get(table, ()) or task not in TASKS:
                     raise ValueError(f"published.toml: there is no {table}.{task}.{name}")
-                if not (isinstance(figure, list) and len(figure) == 2):
+                if not (isinstance(figure, list) and len(figure) == 2 and all(map(_is_number, figure))):
                     raise ValueError(
                         f"published.toml: {table}.{task}.{name} must be [AUC, standard error], got {figure}"
                     )
     return published
+
+
+def _entries(found: Any, name: str) -> Iterable[tuple[str, Any]]:
+    if not isinstance(found, dict):
+        raise ValueError(
+            f"published.toml: {name} must be a table of figures, such as [table1.loan], got {found}"
+        )
+    return found.items()
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def make_tables(root: Path, published: Published) -> dict[str, list[Table]]:
@@ -225,7 +240,9 @@ def main() -> None:
     try:
         published = read_published((HERE / "published.toml").read_text(encoding="utf-8"))
         files = as_files(make_tables(arguments.results, published))
-        arguments.out.mkdir(parents=True, exist_ok=True)
+        if not files:
+            raise ValueError(f"--results {arguments.results} has no results of runs: run paper.run first")
+        make_folder(arguments.out, "--out")
         for name, text in files.items():
             (arguments.out / name).write_text(text, encoding="utf-8")
     except (OSError, ValueError) as error:

@@ -21,10 +21,11 @@ from metabalance.datasets import Dataset, load_card_fraud, load_loan_default
 from metabalance.evaluation import describe_environment
 from paper.methods import TABLES, TASKS
 from paper.protocols import PROTOCOLS
-from paper.store import RESULTS
+from paper.store import RESULTS, make_folder
 from paper.units import GRIDS, missing_units, needed, run_unit
 
 SHARE_OF_FRAUDS = 0.00172
+INTERRUPTED = 130  # as shells have it
 
 
 def load(task: str, data_root: Path | None, download: bool) -> Dataset:
@@ -40,7 +41,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("table", choices=[*TABLES, *GRIDS])
+    parser.add_argument(
+        "table", choices=[*TABLES, *GRIDS], help="table6, the standard errors, comes from the runs of table2"
+    )
     parser.add_argument("--rows", nargs="+", default=[], metavar="ROW", help="only these rows of the table")
     parser.add_argument("--task", nargs="+", choices=[*TASKS, "fraud-thinned"], default=list(TASKS))
     parser.add_argument("--protocol", nargs="+", choices=PROTOCOLS, default=["paper", "sound"])
@@ -54,13 +57,18 @@ def main() -> None:
     for name, least in (("runs", 1), ("jobs", 1)):
         if getattr(arguments, name) < least:
             parser.error(f"--{name} must be at least {least}, got {getattr(arguments, name)}")
-    unknown = sorted(set(arguments.rows) - set(TABLES.get(arguments.table, ())))
+    known = TABLES.get(arguments.table, ())
+    unknown = sorted(set(arguments.rows) - set(known))
     if unknown:
-        parser.error(f"--rows: {arguments.table} has no row {', '.join(unknown)}")
+        parser.error(
+            f"--rows: {arguments.table} has no row {', '.join(unknown)}; it has {', '.join(known)}"
+            if known
+            else f"--rows: {arguments.table} is run whole, leave {', '.join(unknown)} out"
+        )
     started = time.perf_counter()
     with TemporaryDirectory() as pools:
         try:
-            arguments.results.mkdir(parents=True, exist_ok=True)
+            make_folder(arguments.results, "--results")
             data = {task: load(task, arguments.data_root, arguments.download) for task in arguments.task}
             units = missing_units(
                 needed(arguments.table, arguments.rows),
@@ -78,10 +86,16 @@ def main() -> None:
             delayed(run_unit)(unit, data[unit.task], environment) for unit in units
         )
         try:
-            for _ in track(done, arguments.table, total=len(units), console=Console(stderr=True)):
+            for _ in track(
+                done, arguments.table, total=len(units), console=Console(stderr=True), disable=not units
+            ):
                 pass
         except KeyboardInterrupt:
-            sys.exit("paper.run: interrupted; runs that have ended are kept, the same command goes on")
+            print(
+                "paper.run: interrupted; runs that have ended are kept, the same command goes on",
+                file=sys.stderr,
+            )
+            sys.exit(INTERRUPTED)
     runs = sum(len(unit.seeds) for unit in units)
     print(f"{arguments.table}: {runs} runs in {time.perf_counter() - started:.0f} s; the others were there")
 

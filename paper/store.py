@@ -16,6 +16,20 @@ def path_of(root: Path, task: str, protocol: str, method: str, seed: int) -> Pat
     return root / task / protocol / method / f"{seed}.json"
 
 
+def make_folder(path: Path, option: str) -> None:
+    """Make a folder that an option names, if it does not exist.
+
+    Raises
+    ------
+    ValueError
+        If that cannot be.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{option} {path} cannot be a folder ({error.strerror}): name another") from error
+
+
 def write_run(path: Path, content: Mapping[str, Any]) -> None:
     """Write a run, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,5 +67,9 @@ def _is_run(run: Any) -> bool:
     if not isinstance(run, dict) or not all(isinstance(run.get(part), dict) for part in PARTS):
         return False
     scores = list(run["scores"].values())
-    good = all(isinstance(each, dict) and isinstance(each.get("test_auc"), float) for each in scores)
+    good = all(isinstance(each, dict) and _is_auc(each.get("test_auc")) for each in scores)
     return run["data"].keys() >= {"title", "rows", "positives"} and good and bool(scores or "failure" in run)
+
+
+def _is_auc(value: Any) -> bool:
+    return isinstance(value, float) and 0 <= value <= 1

@@ -67,7 +67,7 @@ def test_the_environment_names_the_folder(tmp_path, fraud_frame, monkeypatch):
 
 def test_without_a_file_the_places_to_get_it_are_named(tmp_path, monkeypatch):
     monkeypatch.delenv("METABALANCE_DATA", raising=False)
-    with pytest.raises(FileNotFoundError, match=r"pass data_root= or set METABALANCE_DATA: .* download=True"):
+    with pytest.raises(FileNotFoundError, match=r"--data-root\) or set METABALANCE_DATA: .* download=True"):
         load_card_fraud()
     with pytest.raises(FileNotFoundError, match=r"holds none of creditcard.csv, "):
         load_card_fraud(tmp_path)

@@ -1,3 +1,5 @@
+import os
+import signal
 import threading
 
 import joblib
@@ -39,3 +41,12 @@ def test_what_cannot_be_sent_is_named() -> None:
         TypeError, match=r"cannot be sent to another process .*: make it picklable, or use n_jobs=1"
     ):
         list(in_processes(draw, [(threading.Lock(),)] * 2, n_jobs=2))
+
+
+def end_from_outside(number: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_is_ended_from_outside_is_an_error_of_its_own() -> None:
+    with pytest.raises(ChildProcessError, match="most often because memory ran out: use fewer jobs"):
+        list(in_processes(end_from_outside, [(1,), (2,)], n_jobs=2))

@@ -175,6 +175,10 @@ def test_results_of_different_data_do_not_make_a_table(tmp_path):
         '{"data": {}, "recipe": {}, "network": {}, "scores": {}, "failure": ""}',
         '{"data": {"title": "", "rows": 1, "positives": 1}, "recipe": {}, "network": {}, "scores": {}}',
         '{"data": {"title": "", "rows": 1, "positives": 1}, "recipe": {}, "network": {}, "scores": {"a": 1}}',
+        '{"data": {"title": "", "rows": 1, "positives": 1}, "recipe": {}, "network": {}, '
+        '"scores": {"meta": {"test_auc": 1.7}}}',
+        '{"data": {"title": "", "rows": 1, "positives": 1}, "recipe": {}, "network": {}, '
+        '"scores": {"meta": {"test_auc": NaN}}}',
     ],
 )
 def test_a_damaged_result_is_named(tmp_path, text):
@@ -208,6 +212,10 @@ def test_the_papers_grid_stands_beside_ours(tmp_path):
         ("[table1.iris]\nnaive = [0.5, 0.1]", "there is no table1.iris.naive"),
         ("[table6.loan]\nnaive = [0.5, 0.1]", "there is no table6.loan.naive"),
         ("[table1.loan]\nnaive = 0.5", r"must be \[AUC, standard error\]"),
+        ('[table1.loan]\nnaive = ["a", 0.1]', r"must be \[AUC, standard error\]"),
+        ("[table1]\nnaive = [0.65, 0.1]", "table1.naive must be a table of figures"),
+        ("table1 = 3", "table1 must be a table of figures"),
+        ("[table1.loan]\nnaive = [0.5,", r"published\.toml: "),
     ],
 )
 def test_figures_that_no_table_has_are_refused(text, message):
@@ -253,3 +261,10 @@ def test_figures_of_the_findings_are_those_of_the_tables():
     figures = re.findall(r"[+−]?\d\.\d{4}(?: ± \d\.\d{4})?", findings)
     assert len(figures) > 50
     assert [figure for figure in figures if figure not in tables] == []
+
+
+def test_a_single_run_has_no_standard_error(tmp_path):
+    keep(tmp_path, "paper", "naive", 0, 0.6, kind="plain")
+    row = make_tables(tmp_path, {})["table1"][0].rows[0]
+    assert "0.6000" in row
+    assert not any("nan" in cell for cell in row)

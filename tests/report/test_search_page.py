@@ -61,6 +61,10 @@ def test_every_pair_has_a_cell_with_its_best_setting() -> None:
     }
 
 
+def test_the_figure_names_the_metric() -> None:
+    assert strategies_figure(searched()).axes[0].get_title(loc="left") == "Mean of the folds: ROC-AUC"
+
+
 def test_only_finished_pairs_have_a_colour_and_the_best_a_frame() -> None:
     (axes,) = strategies_figure(searched()).axes
     *faces, frame = axes.patches

@@ -205,7 +205,8 @@ def _part(frame: Any, task: _Task, source: str) -> tuple[Any, np.ndarray[Any, An
 
 
 def _root(data_root: str | os.PathLike[str] | None) -> Path | None:
-    chosen = data_root if data_root is not None else os.environ.get(DATA_VARIABLE)
+    # A variable that is set to nothing says nothing.
+    chosen = data_root if data_root is not None else os.environ.get(DATA_VARIABLE) or None
     return None if chosen is None else Path(chosen)
 
 
@@ -219,5 +220,6 @@ def _find(data_root: str | os.PathLike[str] | None, task: _Task) -> Path | None:
 def _looked(data_root: str | os.PathLike[str] | None, task: _Task) -> str:
     root = _root(data_root)
     if root is None:
-        return f"no folder of data is given: pass data_root= or set {DATA_VARIABLE}"
+        given = f"pass data_root= (on the command line --data-root) or set {DATA_VARIABLE}"
+        return f"no folder of data is given: {given}"
     return f"{root} holds none of {', '.join(task.files)}"

@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from joblib import Parallel, delayed
@@ -23,6 +24,8 @@ def in_processes(
     ------
     TypeError
         If an argument cannot be sent to another process.
+    ChildProcessError
+        If a process was ended from outside.
     """
     backend, _ = get_active_backend()
     threads = getattr(backend, "uses_threads", False)  # as joblib asks: backends that do not say have none
@@ -36,4 +39,9 @@ def in_processes(
         raise TypeError(
             f"an object that was passed cannot be sent to another process ({error}): make it picklable, or "
             "use n_jobs=1"
+        ) from error
+    except BrokenProcessPool as error:
+        raise ChildProcessError(
+            "a worker process was ended from outside, most often because memory ran out: use fewer jobs "
+            "(n_jobs, --jobs)"
         ) from error

@@ -318,6 +318,7 @@ def _settings(
             f"Every network may draw the same number of training rows: epochs: {max_epochs} at most, each of "
             f"as many rows as its training part has or {MIN_ROWS_PER_EPOCH:,}, whichever is more (support "
             "and query rows count). "
+            "Each network of a search has that budget. "
             "Networks of your own run as given; the rivals fit all rows of the training part, once."
         ),
         "early_stopping": (

@@ -49,9 +49,11 @@ def strategies_figure(search: MSMetaBalanceClassifier) -> Figure:
             _draw_cell(axes, corner, pair, float(shade(pair["score"])) if pair["finished"] else None)
         best = pairs.iloc[0]
         corner = (queries.index(best["query"]), supports.index(best["support"]))
-        axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=_BEST, linewidth=3, zorder=3))
+        frame = Rectangle(corner, 1, 1, fill=False, edgecolor=_BEST, linewidth=3, zorder=3, clip_on=False)
+        axes.add_patch(frame)
         axes.set(xlim=(0, len(queries)), ylim=(len(supports), 0))
-        axes.set(xlabel="Query strategy", ylabel="Support strategy")
+        metric = "ROC-AUC" if search.scoring is None else shorten(str(search.scoring), 40)
+        axes.set(xlabel="Query strategy", ylabel="Support strategy", title=f"Mean of the folds: {metric}")
         axes.set_xticks(np.arange(len(queries)) + 0.5, [shorten(name, 18) for name in queries])
         axes.set_yticks(np.arange(len(supports)) + 0.5, [shorten(name, 24) for name in supports])
         axes.tick_params(length=0, labelsize=8)
