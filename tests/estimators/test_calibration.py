@@ -19,7 +19,7 @@ def drawn(n: int, logits_of_prior: list[float], sharpness: float = 1.0):
 
 def test_what_was_sharpened_is_found_out() -> None:
     true, said, codes = drawn(20_000, [0.0, -2.0, -1.0], sharpness=3.0)
-    calibration = Calibration.fit(said, codes, "training")
+    calibration = Calibration.fit(said, codes, np.bincount(codes).astype(float))
     assert calibration.scale == pytest.approx(1 / 3, rel=0.05)
     assert np.abs(calibration(said) - true).max() < 0.04
 
@@ -28,7 +28,7 @@ def test_balanced_is_bayes_rule_for_equal_frequencies() -> None:
     true, said, codes = drawn(50_000, [0.0, -3.0])
     expected = true / np.bincount(codes)
     expected /= expected.sum(axis=1, keepdims=True)
-    found = Calibration.fit(said, codes, "balanced")(said)
+    found = Calibration.fit(said, codes, np.ones(2))(said)
     assert np.abs(found - expected).max() < 0.05
     # The order of the rows is that of before.
     assert (np.argsort(found[:, 1]) == np.argsort(said[:, 1])).all()
@@ -37,8 +37,8 @@ def test_balanced_is_bayes_rule_for_equal_frequencies() -> None:
 @pytest.mark.parametrize("prior", ["balanced", "training"])
 def test_the_fit_is_where_the_loss_is_least(prior) -> None:
     _, said, codes = drawn(500, [0.0, -1.0, -2.0], sharpness=2.0)
-    found = Calibration.fit(said, codes, prior)
     weights = np.ones(3) / 3 if prior == "balanced" else np.bincount(codes) / 500
+    found = Calibration.fit(said, codes, 7 * weights)
     of_rows = (weights / np.bincount(codes))[codes]
 
     def loss(calibration: Calibration) -> float:
@@ -56,7 +56,7 @@ def test_the_fit_is_where_the_loss_is_least(prior) -> None:
 def test_few_rows_move_little() -> None:
     said = np.array([[0.9, 0.1]] * 50 + [[0.2, 0.8]])
     codes = np.array([0] * 50 + [1])
-    found = Calibration.fit(said, codes, "balanced")
+    found = Calibration.fit(said, codes, np.ones(2))
     assert 0.5 < found.scale < 2.5
     assert np.abs(found.shift).max() < 1.0
 
@@ -122,3 +122,16 @@ def test_refinement_weighs_classes_by_the_root_of_their_size() -> None:
     found = refinement(said, codes)
     # Nothing is known of the rows, so that the calibrated probabilities are the frequencies.
     assert found == pytest.approx((30 * np.log(0.9) + 10 * np.log(0.1)) / 40, abs=2e-3)
+
+
+def test_class_weights_of_the_users_own_are_not_calibrated_away(binary) -> None:
+    X, y = binary
+
+    def predicted(**options) -> float:
+        return float(NeuralClassifier(**{**QUICK, "max_epochs": 10, **options}).fit(X, y).predict(X).mean())
+
+    assert predicted(class_weight={0: 1000.0, 1: 0.001}) == 0.0
+    assert predicted(class_weight={0: 0.001, 1: 1000.0}) == 1.0
+    assert predicted(class_weight={0: 1.0, 1: 0.0}) == 0.0
+    # Balanced weights speak of equal frequencies, as no weights do by default.
+    assert predicted(class_weight="balanced") == pytest.approx(predicted(), abs=0.05)

@@ -12,7 +12,15 @@ from metabalance import MetaBalanceClassifier, MSMetaBalanceClassifier
 def quick_net(**options: Any) -> MetaBalanceClassifier:
     """A network of one large update an epoch."""
     return MetaBalanceClassifier(
-        **{"max_epochs": 1, "support_batch_size": 512, "query_batch_size": 512, "device": "cpu", **options}
+        **{
+            "max_epochs": 1,
+            "n_members": 4,
+            "hidden_sizes": (32,),
+            "support_batch_size": 512,
+            "query_batch_size": 512,
+            "device": "cpu",
+            **options,
+        }
     )
 
 

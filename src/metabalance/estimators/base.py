@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from metabalance.estimators.calibration import Calibration
 from metabalance.estimators.choices import (
+    calibration_prior,
     choose_loss,
     choose_module,
     choose_optimizer,
@@ -170,7 +171,7 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
             adapted = self._adapt(module, loss_fn, train)
             # Also, a network that diverged in the last steps must not pass for fitted.
             calibrations = {
-                name: self._calibrate(look_at(name == "adapted"))
+                name: self._calibrate(look_at(name == "adapted"), classes)
                 for name in (["meta"] if adapted is None else ["meta", "adapted"])
             }
 
@@ -216,12 +217,12 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
             coded=self.module is None,
         )
 
-    def _calibrate(self, look: Look) -> Calibration | None:
+    def _calibrate(self, look: Look, classes: NDArray[Any]) -> Calibration | None:
         """Fit the calibration to the held-out rows, if it is wanted and there are such."""
         _, held_out = look()
         if self.calibration is None or held_out is None:
             return None
-        prior = "balanced" if self.calibration == "auto" else self.calibration
+        prior = calibration_prior(self.calibration, self.class_weight, classes, held_out.codes)
         return Calibration.fit(held_out.probabilities, held_out.codes, prior)
 
     def _cross_fits(self) -> bool:

@@ -37,7 +37,9 @@ class Calibration:
     shift: tuple[float, ...]
 
     @classmethod
-    def fit(cls, probabilities: NDArray[np.float64], codes: NDArray[np.int64], prior: str) -> Self:
+    def fit(
+        cls, probabilities: NDArray[np.float64], codes: NDArray[np.int64], prior: NDArray[np.float64]
+    ) -> Self:
         """Fit scale and shift to held-out rows by their cross-entropy, each class weighing as the prior says.
 
         Parameters
@@ -46,11 +48,12 @@ class Calibration:
             Of rows that were not trained on.
         codes : array of int, shape (n,)
             Every class occurs.
-        prior : {"balanced", "training"}
+        prior : array of shape (K,)
+            Frequencies of the classes that the probabilities are to speak of; only ratios matter.
         """
         n_classes = probabilities.shape[1]
         counts = np.bincount(codes, minlength=n_classes)
-        weights = np.full(n_classes, 1 / n_classes) if prior == "balanced" else counts / counts.sum()
+        weights = np.maximum(prior / prior.sum(), _SMALLEST)
         of_rows = (weights / counts)[codes]
         logs = _logs(probabilities)
         # Few rows must not move a class far: each class's penalty is that of so many rows of its own.
@@ -115,8 +118,9 @@ def refinement(probabilities: NDArray[np.float64], codes: NDArray[np.int64]) -> 
     .. [1] Berta, Holzmüller, Jordan, Bach. Rethinking Early Stopping: Refine, Then Calibrate. 2025,
        arXiv:2501.19195.
     """
-    calibrated = Calibration.fit(probabilities, codes, "training")(probabilities)
-    of_rows = 1 / np.sqrt(np.bincount(codes))[codes]
+    counts = np.bincount(codes)
+    calibrated = Calibration.fit(probabilities, codes, counts.astype(float))(probabilities)
+    of_rows = 1 / np.sqrt(counts)[codes]
     return float(np.average(_logs(calibrated[np.arange(len(codes)), codes]), weights=of_rows))
 
 

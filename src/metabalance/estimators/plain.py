@@ -73,7 +73,8 @@ class NeuralClassifier(ImbalancedClassifier):
     calibration : {"auto", "balanced", "training"} or None, default="auto"
         What class frequencies the probabilities speak of, and so which class is predicted: equal ones, those
         of the training rows, or what training made of them (None). Temperature and class biases are fitted
-        to held-out rows; "auto" is "balanced" where early stopping holds rows out, and None elsewhere.
+        to held-out rows. "auto" is "balanced" where early stopping holds rows out, and None elsewhere; with a
+        ``class_weight`` it is the training frequencies times the weights.
     callbacks : list of skorch callbacks, optional
         Run after ours and before early stopping.
     device : {"auto", "cpu", "cuda"} or torch.device, default="auto"
