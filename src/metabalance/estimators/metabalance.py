@@ -196,7 +196,7 @@ early_stopping, validation_fraction, scoring, calibration, callbacks, device, ra
         return MetaBalance(meta, stream)
 
     def _adapt(self, module: nn.Module, loss_fn: LossFunction, train: Part) -> dict[str, torch.Tensor] | None:
-        rows = rows_per_chunk(train.x)
+        rows = rows_per_chunk(module, train.x)
         return adapt(module, loss_fn, (train.x, train.y), self.inner_lr, chunk_size=rows)
 
     @property

@@ -1,6 +1,7 @@
 """Class probabilities from a module, at its own parameters or at adapted ones."""
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -9,17 +10,21 @@ from torch import Tensor, nn
 
 from metabalance.meta import evaluation_mode
 from metabalance.meta.functional import forward_at
-from metabalance.nn import class_logits
+from metabalance.nn import TableNetwork, class_logits
+from metabalance.training.threads import is_small, one_thread
 
 Parameters = Mapping[str, Tensor]
 
 ROWS_PER_CHUNK = 8192  # whose activations stay in the cache: twice as fast as 65,536
+ENSEMBLE_ROWS_PER_CHUNK = 256  # each row has the activations of all members
 IMAGES_PER_CHUNK = 256
 
 
-def rows_per_chunk(x: Tensor) -> int:
+def rows_per_chunk(module: nn.Module, x: Tensor) -> int:
     """Rows in one forward pass over whole data: many of a table, few where each row is an image."""
-    return ROWS_PER_CHUNK if x.ndim <= 2 else IMAGES_PER_CHUNK
+    if x.ndim > 2:
+        return IMAGES_PER_CHUNK
+    return ENSEMBLE_ROWS_PER_CHUNK if isinstance(module, TableNetwork) else ROWS_PER_CHUNK
 
 
 def predict_probabilities(
@@ -48,10 +53,11 @@ def predict_members(
     forward: Callable[[Tensor], Tensor] = module
     if parameters is not None:
         forward = forward_at(module, parameters)
-    with evaluation_mode(module), torch.no_grad():
+    threads = one_thread() if is_small(module, x) else nullcontext()
+    with threads, evaluation_mode(module), torch.no_grad():
         chunks = [
             class_logits(forward(chunk)).double().softmax(dim=-1)
-            for chunk in torch.split(x, rows_per_chunk(x))
+            for chunk in torch.split(x, rows_per_chunk(module, x))
         ]
     probabilities: NDArray[np.float64] = torch.cat(chunks).cpu().numpy()
     if not np.isfinite(probabilities).all():
