@@ -30,7 +30,7 @@ PARTS = {
     "optimizer": ((TrainingLoop, "_step_optimizer"), (TrainingLoop, "_zero_grad_optimizer")),
     "scoring": ((EpochScores, "on_epoch_end"),),
     "history and callbacks": ((TrainingLoop, "notify"), (TrainingLoop, "run_single_epoch")),
-    "encoding and split": ((ImbalancedClassifier, "_split_and_encode"),),
+    "encoding and split": ((ImbalancedClassifier, "prepare"),),
     "set-up": ((TrainingLoop, "initialize"),),
     "rest": ((ImbalancedClassifier, "fit"),),
 }

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metabalance.training import MIN_ROWS_PER_EPOCH, EpochBudget
+from metabalance.training import MAX_ROWS_PER_EPOCH, MIN_ROWS_PER_EPOCH, EpochBudget
 
 
 @given(n_rows=st.integers(1, 100_000), rows=st.integers(1, 4096), epochs=st.integers(1, 30))
@@ -10,7 +10,7 @@ def test_any_rule_has_drawn_the_same_rows_after_any_epoch(n_rows: int, rows: int
     planned = budget.updates(epochs)
     drawn = sum(budget.next_epoch() * rows for _ in range(epochs))
     assert drawn == budget.rows_drawn == planned * rows
-    due = epochs * max(n_rows, MIN_ROWS_PER_EPOCH)
+    due = epochs * min(max(n_rows, MIN_ROWS_PER_EPOCH), MAX_ROWS_PER_EPOCH)
     assert due <= drawn < due + rows
 
 

@@ -21,9 +21,9 @@ class MetaBalanceClassifier(ImbalancedClassifier):
     moves the parameters so that the balanced query batches are classified well *after* that step [1]_
     (Algorithm 1).
 
-    An epoch is as many drawn rows, support and query counted alike, as the training part has (but at least
-    4,096 and one outer update), so that ``max_epochs`` means the same budget of rows here and in
-    `NeuralClassifier`.
+    An epoch is as many drawn rows, support and query counted alike, as the training part has (but from 4,096
+    to 32,768, and at least one outer update), so that ``max_epochs`` means the same budget of rows here and
+    in `NeuralClassifier`.
 
     Parameters
     ----------

@@ -15,8 +15,8 @@ from metabalance.training import ERM, Part, UpdateRule
 class NeuralClassifier(ImbalancedClassifier):
     """A neural network trained plainly, on batches drawn by one sampling strategy.
 
-    An epoch is as many drawn rows as the training part has (but at least 4,096), whatever the strategy and
-    the batch size, so that ``max_epochs`` means the same budget of rows here and in `MetaBalanceClassifier`.
+    An epoch is as many drawn rows as the training part has (but from 4,096 to 32,768), whatever the strategy
+    and the batch size, so that ``max_epochs`` is the same budget of rows here and in `MetaBalanceClassifier`.
 
     Parameters
     ----------

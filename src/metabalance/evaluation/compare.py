@@ -25,7 +25,7 @@ from metabalance.evaluation.methods import DEFAULT_METHODS, Method, resolve_meth
 from metabalance.evaluation.metrics import recall_per_class, score_predictions
 from metabalance.search import MSMetaBalanceClassifier
 from metabalance.search.candidates import describe
-from metabalance.training import MIN_ROWS_PER_EPOCH
+from metabalance.training import MAX_ROWS_PER_EPOCH, MIN_ROWS_PER_EPOCH
 
 
 @dataclass(frozen=True)
@@ -316,8 +316,8 @@ def _settings(
         "scoring": "refinement" if scoring is None else str(scoring),
         "budget": (
             f"Every network may draw the same number of training rows: epochs: {max_epochs} at most, each of "
-            f"as many rows as its training part has or {MIN_ROWS_PER_EPOCH:,}, whichever is more (support "
-            "and query rows count). "
+            f"as many rows as its training part has, but from {MIN_ROWS_PER_EPOCH:,} to "
+            f"{MAX_ROWS_PER_EPOCH:,} (support and query rows count). "
             "Each network of a search has that budget. "
             "Networks of your own run as given; the rivals fit all rows of the training part, once."
         ),

@@ -1,6 +1,6 @@
 """Update rules and the loop that runs them."""
 
-from metabalance.training.budget import MIN_ROWS_PER_EPOCH, EpochBudget
+from metabalance.training.budget import MAX_ROWS_PER_EPOCH, MIN_ROWS_PER_EPOCH, EpochBudget
 from metabalance.training.callbacks import CosineSchedule, EpochProgress, EpochScores
 from metabalance.training.data import Part, stratified_holdout, watched_rows
 from metabalance.training.holdouts import Holdouts, cross_fitted_holdouts
@@ -14,6 +14,7 @@ from metabalance.training.threads import is_small, one_thread
 
 __all__ = [
     "ERM",
+    "MAX_ROWS_PER_EPOCH",
     "MIN_ROWS_PER_EPOCH",
     "CosineSchedule",
     "EpochBudget",

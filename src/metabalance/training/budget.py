@@ -1,15 +1,17 @@
 """What an epoch is: a number of drawn rows, the same for every update rule on the same data."""
 
 MIN_ROWS_PER_EPOCH = 4096
+MAX_ROWS_PER_EPOCH = 32_768
 
 
 class EpochBudget:
     """Spreads optimizer steps over epochs so that after e epochs every rule has drawn as many rows.
 
     An epoch is as many drawn rows as the training part has, support and query rows counted alike, but at
-    least 4,096 (on small data an epoch is several passes, so that scoring after each stays cheap) and at
-    least one optimizer step. A step may overshoot an epoch; the next epoch is then shorter. So methods with
-    batches of 64 and of 3,200 rows differ by less than one step after any number of epochs.
+    least 4,096 (on small data an epoch is several passes, so that scoring after each stays cheap), at most
+    32,768 (on large data the best moment to stop may come within a pass) and at least one optimizer step. A
+    step may overshoot an epoch; the next epoch is then shorter. So methods with batches of 64 and of 3,200
+    rows differ by less than one step after any number of epochs.
 
     Parameters
     ----------
@@ -20,7 +22,8 @@ class EpochBudget:
     """
 
     def __init__(self, n_rows: int, rows_per_update: int) -> None:
-        self.rows_per_epoch = max(n_rows, MIN_ROWS_PER_EPOCH, rows_per_update)
+        passes = min(max(n_rows, MIN_ROWS_PER_EPOCH), MAX_ROWS_PER_EPOCH)
+        self.rows_per_epoch = max(passes, rows_per_update)
         self.rows_per_update = rows_per_update
         self.rows_drawn = 0
         self.epochs = 0
