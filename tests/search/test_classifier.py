@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-import warnings
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 import torch
 from sklearn.base import BaseEstimator, clone
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.model_selection import StratifiedKFold
 from skorch.callbacks import Callback
 
 from metabalance import MetaBalanceClassifier, MSMetaBalanceClassifier
@@ -352,47 +351,6 @@ def test_rows_that_cannot_be_scored(binary) -> None:
         search.score(X[:3], [0, 0, 0])
     with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[3, 2\]"):
         search.score(X[:3], [0, 1])
-
-
-def test_it_can_be_cloned_and_searched_over(binary) -> None:
-    search = quick_search(query_samplers=["under"])
-    assert clone(search).get_params()["estimator__support_batch_size"] == 512
-    outer = GridSearchCV(search, {"estimator__beta": [0.0, 0.5]}, cv=2, error_score="raise").fit(*binary)
-    expected = roc_auc_score(binary[1], outer.predict_proba(binary[0])[:, 1])
-    assert outer.score(*binary) == pytest.approx(expected, rel=1e-12)
-    assert outer.best_estimator_.best_estimator_.beta == outer.best_params_["estimator__beta"]
-
-
-def test_a_search_leaves_what_it_was_given_alone(binary) -> None:
-    net, grid = quick_net(), {"beta": [0.0]}
-    before = net.get_params()
-    quick_search(net, param_grid=grid, scoring="f1").fit(*binary)
-    assert net.get_params() == before
-    assert grid == {"beta": [0.0]}
-
-
-@pytest.mark.parametrize(
-    ("options", "error", "message"),
-    [
-        ({"estimator": object()}, TypeError, "estimator must be a MetaBalanceClassifier or None"),
-        ({"query_samplers": ["smot"]}, ValueError, "did you mean 'smote'"),
-        ({"support_samplers": []}, ValueError, "support_samplers is empty"),
-        ({"scoring": "roc"}, ValueError, "no scikit-learn scorer"),
-        ({"halving": 1}, ValueError, "halving must be None or a whole number of at least 2"),
-        ({"param_grid": {"beta": [-1.0]}}, ValueError, "beta must be at least 0"),
-        ({"cv": 1}, ValueError, "cv=1"),
-        ({"cv": 400}, ValueError, "at most the 4. rows of the rarest class '1'"),
-        (
-            {"cv": [(np.arange(200), np.arange(200, 201))]},
-            ValueError,
-            "test part of split 0 of cv has no row",
-        ),
-    ],
-    ids=str,
-)
-def test_wrong_parameters_are_named(binary, options, error, message) -> None:
-    with pytest.raises(error, match=message), warnings.catch_warnings():
-        quick_search().set_params(**options).fit(*binary)
 
 
 def test_defaults_are_the_papers_strategies() -> None:

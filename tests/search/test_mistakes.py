@@ -1,4 +1,4 @@
-"""What a search does with samplers of one name, with a second fit, and with places that cannot be written."""
+"""What a search does with wrong parameters, samplers of one name, a second fit, and places that cannot be written."""
 
 import numpy as np
 import pytest
@@ -48,3 +48,27 @@ def test_results_that_cannot_be_written_are_an_error_and_the_old_ones_stay(binar
     assert (tmp_path / "file").read_text() == "old"
     with pytest.raises(ValueError, match="cannot be a folder"):
         quick_search(memory=str(tmp_path / "file")).fit(*binary)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"estimator": object()}, TypeError, "estimator must be a MetaBalanceClassifier or None"),
+        ({"query_samplers": ["smot"]}, ValueError, "did you mean 'smote'"),
+        ({"support_samplers": []}, ValueError, "support_samplers is empty"),
+        ({"scoring": "roc"}, ValueError, "no scikit-learn scorer"),
+        ({"halving": 1}, ValueError, "halving must be None or a whole number of at least 2"),
+        ({"param_grid": {"beta": [-1.0]}}, ValueError, "beta must be at least 0"),
+        ({"cv": 1}, ValueError, "cv=1"),
+        ({"cv": 400}, ValueError, "at most the 4. rows of the rarest class '1'"),
+        (
+            {"cv": [(np.arange(200), np.arange(200, 201))]},
+            ValueError,
+            "test part of split 0 of cv has no row",
+        ),
+    ],
+    ids=str,
+)
+def test_wrong_parameters_are_named(binary, options, error, message) -> None:
+    with pytest.raises(error, match=message):
+        quick_search().set_params(**options).fit(*binary)
