@@ -1,4 +1,4 @@
-"""What a search does with wrong parameters, samplers of one name, a second fit, and places that cannot be written."""
+"""What a search does with wrong parameters, samplers of one name, a second fit, unwritable places."""
 
 import numpy as np
 import pytest

@@ -109,8 +109,9 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
     def fit(self, X: Any, y: Any) -> Self:
         """Train a network on rows X with labels y.
 
-        Encoding, resampling and the validation split all happen in here, and only the training part is ever
-        resampled or fitted to: held-out rows cannot leak.
+        Encoding, resampling and holding rows out all happen in here. Rows that are held out are never
+        resampled nor trained on; where each member of the default network holds out rows of its own, the
+        encoding, which looks at no label, is fitted to all rows.
 
         Parameters
         ----------

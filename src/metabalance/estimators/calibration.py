@@ -16,10 +16,10 @@ _SMALLEST = 1e-12  # probability of which a logarithm is taken
 
 @dataclass(frozen=True)
 class Calibration:
-    r"""Turns probabilities p into :math:`\mathrm{softmax}(a \log p + b)`, which keeps the order of the rows.
+    r"""Turns probabilities p into :math:`\mathrm{softmax}(a \log p + b)`.
 
     That is temperature scaling with a bias for each class [1]_. For two classes the ranking of the rows stays
-    as it is.
+    as it is; for more it may change.
 
     Parameters
     ----------
