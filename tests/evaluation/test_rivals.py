@@ -2,9 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import make_classification
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedKFold, cross_val_score
 
-from metabalance.evaluation.rivals import RIVALS
+from metabalance.evaluation.rivals import RIVALS, TunedLogisticRegression
 
 
 @pytest.mark.parametrize("name", RIVALS)
@@ -35,3 +37,25 @@ def test_images_are_flattened() -> None:
     y = np.repeat([0, 1], 50)
     X = rng.normal(size=(100, 1, 4, 4)) + y[:, None, None, None]
     assert (RIVALS["logistic-regression"].build({}, 0).fit(X, y).predict(X) == y).mean() > 0.9
+
+
+def test_the_penalty_of_logistic_regression_is_the_best_by_cross_validation() -> None:
+    X, y = make_classification(120, 30, n_informative=2, flip_y=0.3, random_state=0)
+    found = TunedLogisticRegression(random_state=1).fit(X, y)
+    folds = StratifiedKFold(5, shuffle=True, random_state=1)
+    scores = {
+        C: cross_val_score(LogisticRegression(C=C, max_iter=2000), X, y, cv=folds, scoring="roc_auc").mean()
+        for C in np.logspace(-3, 2, 6)
+    }
+    best = max(scores, key=lambda C: scores[C])
+    assert best != 1.0  # or the test would not tell it from the default
+    expected = LogisticRegression(C=best, max_iter=2000).fit(X, y).predict_proba(X)
+    np.testing.assert_allclose(found.predict_proba(X), expected, rtol=1e-6)
+
+
+def test_a_class_of_one_row_leaves_the_penalty_alone() -> None:
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    y = np.arange(20) == 0
+    found = TunedLogisticRegression().fit(X, y)
+    expected = LogisticRegression(max_iter=2000).fit(X, y).predict_proba(X)
+    np.testing.assert_allclose(found.predict_proba(X), expected)

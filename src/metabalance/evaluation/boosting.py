@@ -11,6 +11,7 @@ from sklearn.utils.multiclass import unique_labels
 
 from metabalance.estimators.categories import CategoryColumn
 from metabalance.estimators.columns import kind_of
+from metabalance.estimators.reading import read_numbers
 from metabalance.training import stratified_holdout
 
 MAX_CATEGORIES = 200  # scikit-learn's boosting takes up to 255
@@ -40,12 +41,11 @@ class TreeFrame:
         for place, label, column in self._columns(X):
             known = self._categories.get(place)
             if known is None:
-                columns[f"c{place}"] = column.to_numpy(dtype=np.float64, na_value=np.nan)
+                columns[f"c{place}"] = read_numbers(column, label)
             else:
-                names = CategoryColumn.read(column, label).tolist()
-                if known[-1] == "other":
-                    among = set(known)
-                    names = [name if name is None or name in among else "other" for name in names]
+                names = pd.Series(CategoryColumn.read(column, label), dtype=object)
+                unknown = "other" if known[-1] == "other" else None
+                names = names.where(names.isin(known) | names.isna(), unknown)
                 columns[f"c{place}"] = pd.Categorical(names, categories=list(known))
         return pd.DataFrame(columns)
 
@@ -108,20 +108,21 @@ class EarlyStoppedLightGBM(FramedClassifier):
     def _fitted(self, frame: pd.DataFrame, y: NDArray[Any]) -> Any:
         from lightgbm import early_stopping  # an optional dependency, which made the classifier
 
-        codes = np.searchsorted(self.classes_, y)
+        codes = np.searchsorted(
+            self.classes_, y
+        )  # LightGBM encodes labels to train on, not those it stops by
         rng = np.random.default_rng(self.classifier.random_state)
         train, valid = stratified_holdout(codes, HELD_OUT, rng, self.classes_)
         weights = compute_sample_weight("balanced", y) if self.balanced else np.ones(len(y))
         probe = clone(self.classifier).fit(
             frame.iloc[train],
-            y[train],
+            codes[train],
             sample_weight=weights[train],
             eval_X=frame.iloc[valid],
-            eval_y=y[valid],
+            eval_y=codes[valid],
             eval_sample_weight=[weights[valid]],
             callbacks=[early_stopping(PATIENCE, verbose=False)],
         )
         self.n_trees_ = max(1, int(probe.best_iteration_))
-        return (
-            clone(self.classifier).set_params(n_estimators=self.n_trees_).fit(frame, y, sample_weight=weights)
-        )
+        chosen = clone(self.classifier).set_params(n_estimators=self.n_trees_)
+        return chosen.fit(frame, codes, sample_weight=weights)

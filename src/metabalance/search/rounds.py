@@ -53,8 +53,9 @@ def remember_pools(
         if resolve_strategy(each).kind != "index"
     }
     # As every candidate prepares them that has one of these strategies, see `prepare`.
-    one = dict(zip([QUERY], remembered.values(), strict=False))
-    prepared = [seeded_copy(base, fold.seed, **one).prepare(*task.rows(fold.train)) for fold in folds]
+    row_maker = next(iter(remembered.values()), None)
+    sampler = {} if row_maker is None else {QUERY: row_maker}
+    prepared = [seeded_copy(base, fold.seed, **sampler).prepare(*task.rows(fold.train)) for fold in folds]
     pieces = [(replace(part, valid=None), name) for part in prepared for name in remembered]
     attempts = workers.run(resample_once, [(part, remembered[name]) for part, name in pieces], "resampling")
     left_out: dict[str, str] = {}

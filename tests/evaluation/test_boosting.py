@@ -1,0 +1,58 @@
+import numpy as np
+import pandas as pd
+import pytest
+from lightgbm import LGBMClassifier
+from sklearn.datasets import make_classification
+
+from metabalance.evaluation.boosting import MAX_CATEGORIES, EarlyStoppedLightGBM, TreeFrame
+
+
+def test_gaps_stay_and_categories_are_such_by_whatever_name() -> None:
+    train = pd.DataFrame(
+        {"a,b": [1.0, np.nan, 3.0], "city": ["Bern", "Rome", None], "old": [True, False, True]}
+    )
+    frame = TreeFrame().fit(train)
+    later = pd.DataFrame({"a,b": [np.nan, 2.0], "city": ["Rome", "Oslo"], "old": [False, True]})
+    found = frame.transform(later)
+    assert list(found.columns) == ["c0", "c1", "c2"]
+    np.testing.assert_array_equal(found["c0"], [np.nan, 2.0])
+    assert list(found["c1"].cat.categories) == ["Bern", "Rome"]
+    assert found["c1"].tolist() == ["Rome", np.nan]  # what was never seen is a gap
+    assert found["c2"].tolist() == [0.0, 1.0]
+
+
+def test_rare_categories_of_many_share_one() -> None:
+    counts = np.r_[np.full(MAX_CATEGORIES - 1, 3), np.ones(20, dtype=int)]
+    names = np.repeat([f"k{number:03d}" for number in range(len(counts))], counts)
+    frame = TreeFrame().fit(pd.DataFrame({"k": names}))
+    found = frame.transform(pd.DataFrame({"k": ["k000", names[-1], "unseen"]}))["c0"]
+    assert len(found.cat.categories) == MAX_CATEGORIES
+    assert found.tolist() == ["k000", "other", "other"]
+
+
+def test_text_among_numbers_is_named() -> None:
+    frame = TreeFrame().fit(pd.DataFrame({"a": [1.0, 2.0]}))
+    with pytest.raises(ValueError, match=r"a held numbers in fit, but now holds 'x' \(row 1\)"):
+        frame.transform(pd.DataFrame({"a": [1.0, "x"]}))
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+def test_the_number_of_trees_is_chosen_on_held_out_rows_and_all_rows_are_used(balanced) -> None:
+    X, y = make_classification(600, 6, n_informative=3, flip_y=0.2, weights=[0.8], random_state=0)
+    settings = {"learning_rate": 0.1, "num_leaves": 15, "verbose": -1, "n_jobs": 1, "random_state": 0}
+    stopped = EarlyStoppedLightGBM(LGBMClassifier(n_estimators=2000, **settings), balanced).fit(X, y)
+    assert 1 <= stopped.n_trees_ < 300
+    weights = np.where(y == 1, len(y) / (2 * (y == 1).sum()), len(y) / (2 * (y == 0).sum()))
+    by_hand = LGBMClassifier(n_estimators=stopped.n_trees_, **settings)
+    by_hand.fit(X, y, sample_weight=weights if balanced else None)
+    np.testing.assert_allclose(stopped.predict_proba(X), by_hand.predict_proba(X), rtol=1e-6)
+    assert (stopped.predict(X) == stopped.predict_proba(X).argmax(axis=1)).all()
+
+
+def test_labels_of_any_kind() -> None:
+    X, y = make_classification(200, 4, random_state=0)
+    names = np.array(["ok", "fraud"])[y]
+    classifier = LGBMClassifier(n_estimators=50, verbose=-1, n_jobs=1, random_state=0)
+    stopped = EarlyStoppedLightGBM(classifier).fit(X, names)
+    assert stopped.classes_.tolist() == ["fraud", "ok"]
+    assert (stopped.predict(X) == names).mean() > 0.9
