@@ -43,9 +43,9 @@ class MetaBalanceClassifier(ImbalancedClassifier):
     order : {"exact", "first"}, default="exact"
         Whether the outer gradient includes the second-order term.
     engine : {"auto", "loop", "vectorized", "compiled", "captured"}, default="auto"
-        How the meta steps are evaluated; see `MetaGradient`. "auto" compiles the update of a dense network
-        where the epochs that are sure to run (``max_epochs``, or one more than the patience of early
-        stopping) pay for the seconds of compiling.
+        How the meta steps are evaluated; see `MetaGradient`. "auto" compiles the update of a dense module of
+        your own where the epochs that are sure to run (``max_epochs``, or one more than the patience of early
+        stopping) pay for the seconds of compiling. The default network is large enough for the loop.
     predict_with : {"meta", "adapted"}, default="meta"
         Predict with the learned parameters θ, as the paper evaluates, or with θ', one inner step on the
         natural training data away, which is what the outer loss optimises. Early stopping scores the same
