@@ -95,11 +95,6 @@ def test_without_interquartile_range_the_standard_deviation_scales() -> None:
     assert not encoded[:-1].any()
 
 
-def test_a_constant_column_stays_zero_even_for_other_values() -> None:
-    column = NumericColumn.fit(numbers(0.1, 0.1, 0.1), 32)
-    assert not encode(column, numbers(0.1, 5.0, np.nan)).any()
-
-
 def test_missing_numbers_become_the_median_and_are_marked() -> None:
     column = NumericColumn.fit(numbers(1, np.nan, 3, 5), 32)
     assert column.outputs == (False, True)
@@ -119,10 +114,10 @@ def test_numbers_missing_only_later_are_not_marked() -> None:
     st.lists(st.floats(-1e38, 1e38), min_size=1, max_size=10),
 )
 def test_numeric_output_is_bounded_and_keeps_order(fitted: list[float], later: list[float]) -> None:
-    encoded = encode(NumericColumn.fit(numbers(*fitted), 32), numbers(*sorted(later)))[:, 0]
+    encoded = encode(NumericColumn.fit(numbers(*fitted), 32), numbers(*sorted(later)))
     assert np.isfinite(encoded).all()
     assert (np.abs(encoded) <= 3.0).all()
-    assert (np.diff(encoded) >= 0.0).all()
+    assert (np.diff(encoded, axis=0) >= 0.0).all()
 
 
 def test_booleans_are_imputed_with_the_more_frequent_value() -> None:
@@ -191,9 +186,34 @@ def test_whole_numbers_are_the_same_category_as_integer_float_and_text() -> None
     assert CategoryColumn.read(pd.Series([True, False]), "column 'a'").tolist() == ["True", "False"]
 
 
-def test_an_empty_column_ignores_whatever_comes() -> None:
+def test_columns_that_do_not_vary_are_dropped() -> None:
     values = EmptyColumn.read(pd.Series(["anything", 1], dtype=object), "column 'a'")
-    assert encode(EmptyColumn(), values).tolist() == [[0.0], [0.0]]
+    assert encode(EmptyColumn(), values).shape == (2, 0)
+    for column, later in (
+        (NumericColumn.fit(numbers(0.1, 0.1, 0.1), 32), numbers(5.0, np.nan)),
+        (BooleanColumn.fit(numbers(1, 1), 32), numbers(0, np.nan)),
+        (CategoryColumn.fit(names("a", "a"), 32), names("b", None)),
+    ):
+        assert column.outputs == ()
+        assert encode(column, later).shape == (2, 0)
+
+
+def test_only_the_indicator_stays_where_known_values_do_not_vary() -> None:
+    for column, later in (
+        (NumericColumn.fit(numbers(0.1, 0.1, np.nan), 32), numbers(5.0, np.nan)),
+        (BooleanColumn.fit(numbers(1, 1, np.nan), 32), numbers(0, np.nan)),
+    ):
+        assert column.outputs == (True,)
+        assert encode(column, later).tolist() == [[0.0], [1.0]]
+
+
+def test_categories_of_few_rows_share_one_output() -> None:
+    values = names(*["a"] * 490, *["b"] * 5, *["c"] * 4, "d")
+    assert CategoryColumn.fit(values, 32) == CategoryColumn(("a", "b"), other=True, missing=False)
+    # In a small table, less than a hundredth of the rows is few.
+    assert CategoryColumn.fit(values[400:], 32).categories == ("a", "b", "c", "d")
+    assert CategoryColumn.fit(values[300:], 32).categories == ("a", "b", "c")
+    assert CategoryColumn.fit(values, 32, fewest_rows=1).categories == ("a", "b", "c", "d")
 
 
 def test_identifiers_and_spoilt_numbers_are_pointed_out() -> None:

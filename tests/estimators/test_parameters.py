@@ -27,6 +27,9 @@ def test_numbers_and_their_ranges() -> None:
     for value in (-0.1, float("nan")):
         with pytest.raises(ValueError, match="beta must be at least 0 and finite"):
             check_number("beta", value, at_least=0)
+    check_number("fraction", 0.5, above=0, below=1)
+    with pytest.raises(ValueError, match="fraction must be below 1, got 1"):
+        check_number("fraction", 1, above=0, below=1)
     for value in (None, "0.1", True):
         with pytest.raises(TypeError, match="lr must be a number"):
             check_number("lr", value, above=0)

@@ -3,8 +3,9 @@ import pandas as pd
 import pytest
 from lightgbm import LGBMClassifier
 from sklearn.datasets import make_classification
+from sklearn.ensemble import HistGradientBoostingClassifier
 
-from metabalance.evaluation.boosting import MAX_CATEGORIES, EarlyStoppedLightGBM, TreeFrame
+from metabalance.evaluation.boosting import MAX_CATEGORIES, EarlyStoppedLightGBM, FramedClassifier, TreeFrame
 
 
 def test_gaps_stay_and_categories_are_such_by_whatever_name() -> None:
@@ -56,3 +57,15 @@ def test_labels_of_any_kind() -> None:
     stopped = EarlyStoppedLightGBM(classifier).fit(X, names)
     assert stopped.classes_.tolist() == ["fraud", "ok"]
     assert (stopped.predict(X) == names).mean() > 0.9
+
+
+def test_a_column_without_a_value_is_left_out() -> None:
+    train = pd.DataFrame({"a": np.arange(40.0), "gone": [None] * 40, "nan": np.full(40, np.nan)})
+    y = np.arange(40) % 2
+    for rival in (
+        FramedClassifier(HistGradientBoostingClassifier()),
+        FramedClassifier(LGBMClassifier(verbose=-1)),
+    ):
+        rival.fit(train, y)
+        filled = train.assign(gone="there", nan=1.0)
+        np.testing.assert_array_equal(rival.predict_proba(filled), rival.predict_proba(train))

@@ -117,3 +117,21 @@ def test_focal_loss_is_finite_where_a_row_is_certain() -> None:
 def test_negative_gamma() -> None:
     with pytest.raises(ValueError, match="gamma must be at least 0, got -1"):
         FocalLoss(-1)
+
+
+def test_label_smoothing_against_torch() -> None:
+    logits, target = logits_and_targets()
+    expected = F.cross_entropy(logits, target, label_smoothing=0.3)
+    torch.testing.assert_close(CrossEntropy(label_smoothing=0.3)(logits, target), expected)
+    prior = torch.tensor([70.0, 20.0, 9.0, 1.0])
+    expected = F.cross_entropy(logits + (prior / 100).log(), target, label_smoothing=0.3)
+    found = LogitAdjustedCrossEntropy(prior, label_smoothing=0.3)(logits, target)
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("smoothing", [-0.1, 1.0, float("nan")])
+def test_wrong_smoothing(smoothing: float) -> None:
+    with pytest.raises(ValueError, match="label_smoothing must be at least 0 and below 1"):
+        CrossEntropy(label_smoothing=smoothing)
+    with pytest.raises(ValueError, match="label_smoothing must be at least 0 and below 1"):
+        LogitAdjustedCrossEntropy(torch.ones(2), label_smoothing=smoothing)

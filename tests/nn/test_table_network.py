@@ -78,8 +78,8 @@ def test_categories_have_vectors_by_code() -> None:
     seen = []
     net.members.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     net(x)
-    torch.testing.assert_close(seen[0][:, -16:], net.categories[0].weight)
-    assert seen[0].shape == (7, 3 + 5 + 16)  # the code itself is not among them
+    torch.testing.assert_close(seen[0][:, 0, -16:], net.categories[0].weight)
+    assert seen[0].shape == (7, 3, 3 + 5 + 16)  # the code itself is not among them
 
 
 @pytest.mark.parametrize("engine", ["loop", "vectorized"])
@@ -102,3 +102,13 @@ def test_vectors_of_categories_learn_exactly(engine) -> None:
         with torch.no_grad():
             weight[1, 2] -= sign * step
     assert found == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-5, abs=1e-9)
+
+
+@pytest.mark.parametrize("options", [{"bins": BINS}, {"periodic": True}, {"codes": {2: 7}}])
+def test_each_member_may_get_rows_of_its_own(options) -> None:
+    net = network(**options).eval()
+    x = torch.rand(6, 3, 4)
+    x[..., 2] = torch.randint(7, (6, 3)) / 7
+    own = net(x)
+    for member in range(3):
+        torch.testing.assert_close(own[:, member], net(x[:, member])[:, member])

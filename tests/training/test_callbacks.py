@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from metabalance.training.callbacks import CosineSchedule, log_loss, majority_and_minority_recall
+from metabalance.training.callbacks import (
+    CosineSchedule,
+    WeightAveraging,
+    log_loss,
+    majority_and_minority_recall,
+)
 
 
 def test_recalls_by_hand() -> None:
@@ -34,3 +39,45 @@ def test_the_learning_rate_falls_along_half_a_cosine() -> None:
         schedule.on_epoch_end(net)
     np.testing.assert_allclose(rates, 0.2 * (1 + np.cos(np.pi * np.arange(5) / 5)))
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0, abs=1e-12)
+
+
+class _Net:
+    """As much of a training loop as the callback looks at."""
+
+    def __init__(self) -> None:
+        self.module_ = torch.nn.Linear(1, 1, bias=False)
+        torch.nn.init.zeros_(self.module_.weight)
+        self.optimizer_ = torch.optim.SGD(self.module_.parameters(), lr=1.0)
+
+    def update(self) -> None:
+        self.module_.weight.grad = -torch.ones(1, 1)  # each update adds 1
+        self.optimizer_.step()
+
+    @property
+    def weight(self) -> float:
+        return self.module_.weight.item()
+
+
+def test_the_average_is_looked_at_and_training_goes_on_without_it() -> None:
+    net, averaging = _Net(), WeightAveraging(0.75)
+    averaging.on_train_begin(net)
+    for epoch in range(2):
+        averaging.on_epoch_begin(net)
+        assert net.weight == 2 * epoch
+        net.update()
+        net.update()
+        averaging.on_epoch_end(net)
+        # from 1 after the first update, each later one counts a quarter
+        assert net.weight == pytest.approx([1.25, (1.25 * 0.75 + 0.75) * 0.75 + 1.0][epoch])
+    averaging.on_train_end(net)
+    assert net.weight == pytest.approx(2.265625)
+
+
+def test_an_epoch_that_is_broken_off_leaves_the_average() -> None:
+    net, averaging = _Net(), WeightAveraging(0.75)
+    averaging.on_train_begin(net)
+    averaging.on_epoch_begin(net)
+    net.update()
+    net.update()
+    averaging.on_train_end(net)
+    assert net.weight == pytest.approx(1.25)

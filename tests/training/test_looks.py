@@ -25,9 +25,13 @@ def test_rows_are_judged_by_the_members_that_hold_them_out() -> None:
     )
     of_members = np.array([[0.1, 0.2, 0.4], [0.3, 0.5, 0.9], [0.0, 0.8, 0.7]])  # of class 1, rows × members
     probabilities = np.stack([1 - of_members, of_members], axis=2)
-    look = look_at_members(
-        lambda: lambda x: probabilities[x[:, 0].int()], part([0, 1, 1]), holdouts, np.array([2, 0])
-    )
+
+    def predict(x):
+        if x.ndim == 2:
+            return probabilities[x[:, 0].int()]
+        return probabilities[x[:, :, 0].int(), np.arange(3)]  # each member has rows of its own
+
+    look = look_at_members(lambda: predict, part([0, 1, 1]), holdouts, np.array([2, 0]))
     train, valid = look()
     np.testing.assert_allclose(valid.probabilities[:, 1], [0.1, 0.7, 0.7])
     np.testing.assert_allclose(train.probabilities[:, 1], [0.4, 0.3])

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
-from skorch.callbacks import EarlyStopping
+from skorch.callbacks import EarlyStopping, GradientNormClipping
 from torch import Tensor, nn
 
 from metabalance.estimators.calibration import Calibration
@@ -41,6 +41,7 @@ from metabalance.training import (
     Part,
     TrainingLoop,
     UpdateRule,
+    WeightAveraging,
     is_small,
     look_at_members,
     look_at_parts,
@@ -68,9 +69,12 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
     n_bins: int
     loss: Any
     class_weight: Any
+    label_smoothing: float
     optimizer: Any
     lr: float
     weight_decay: float
+    max_grad_norm: float | None
+    ema_decay: float | None
     lr_schedule: str
     max_epochs: int
     early_stopping: bool | int
@@ -146,7 +150,9 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
             trainable_parameters(module)  # raises where there are none
             if is_small(module, train.x):
                 stack.enter_context(one_thread())
-            chosen = choose_loss(self.loss, self.class_weight, classes, train.codes, device)
+            chosen = choose_loss(
+                self.loss, self.class_weight, classes, train.codes, device, self.label_smoothing
+            )
             loss_fn = loss_on_outputs(chosen, module, prepared.holdouts)
             rule = self._make_rule(module, loss_fn, train, prepared.stream_options)
 
@@ -355,7 +361,12 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
             {"weight_decay": self.weight_decay, **self.options_for("optimizer")},
             module,
         )
-        callbacks: list[Any] = [("scores", scores)]
+        callbacks: list[Any] = []
+        if self.max_grad_norm is not None:
+            callbacks.append(("clipping", GradientNormClipping(self.max_grad_norm)))
+        if self.ema_decay is not None:
+            callbacks.append(("averaging", WeightAveraging(self.ema_decay)))
+        callbacks.append(("scores", scores))
         if self.lr_schedule == "cosine":
             callbacks.append(("lr_schedule", CosineSchedule()))
         if self.verbose:

@@ -10,6 +10,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
 PRIORS = ("balanced", "training")
+MOST_ROWS = 20_000  # of a class that are fitted to: more would change next to nothing
 PSEUDO_ROWS = 3.0  # that speak for leaving a class as it is
 _SMALLEST = 1e-12  # probability of which a logarithm is taken
 
@@ -45,13 +46,15 @@ class Calibration:
         Parameters
         ----------
         probabilities : array of shape (n, K)
-            Of rows that were not trained on.
+            Of rows that were not trained on; of a class with more than 20,000, every so many are taken.
         codes : array of int, shape (n,)
             Every class occurs.
         prior : array of shape (K,)
             Frequencies of the classes that the probabilities are to speak of; only ratios matter.
         """
         n_classes = probabilities.shape[1]
+        fitted_to = np.concatenate([_evenly(np.flatnonzero(codes == code)) for code in range(n_classes)])
+        probabilities, codes = probabilities[fitted_to], codes[fitted_to]
         counts = np.bincount(codes, minlength=n_classes)
         weights = np.maximum(prior / prior.sum(), _SMALLEST)
         of_rows = (weights / counts)[codes]
@@ -122,6 +125,10 @@ def refinement(probabilities: NDArray[np.float64], codes: NDArray[np.int64]) -> 
     calibrated = Calibration.fit(probabilities, codes, counts.astype(float))(probabilities)
     of_rows = 1 / np.sqrt(counts)[codes]
     return float(np.average(_logs(calibrated[np.arange(len(codes)), codes]), weights=of_rows))
+
+
+def _evenly(rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    return rows[:: -(-len(rows) // MOST_ROWS)]
 
 
 def _logs(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,13 +13,17 @@ from pandas.api import types
 from metabalance.estimators.reading import Values, check_supported
 
 MOST_CODES = 4096
-FEWEST_ROWS = 5  # of a category with a code of its own
+FEWEST_ROWS = 5  # of a category with an output or a code of its own, in all but small tables
 _FEWEST_TO_JUDGE = 50  # rows, below which texts may well be all different
 
 
 @dataclass(frozen=True)
 class CategoryColumn:
-    """One-hot over the categories seen in fit, then one output for the rare ones, then one for missing."""
+    """One-hot over the categories seen in fit, then one output for the rare ones, then one for missing.
+
+    Rare are those with fewer than five rows and than a hundredth of all rows, and those beyond the most
+    frequent ones where there are too many.
+    """
 
     categories: tuple[str, ...]
     other: bool
@@ -44,21 +48,26 @@ class CategoryColumn:
         return names
 
     @classmethod
-    def fit(cls, values: Values, max_categories: int) -> Self:
+    def fit(cls, values: Values, max_categories: int, fewest_rows: float = FEWEST_ROWS) -> Self:
         """Keep the most frequent categories, sorted by name; equally frequent ones go by name."""
         counts = Counter(value for value in values if value is not None)
         ranked = sorted(counts, key=lambda name: (-counts[name], name))
-        other = len(ranked) > max_categories
-        kept = ranked[: max_categories - 1] if other else ranked
-        return cls(tuple(sorted(kept)), other, any(value is None for value in values))
+        fewest = min(fewest_rows, len(values) / 100)
+        kept = [name for name in ranked if counts[name] >= fewest]
+        if len(ranked) > max_categories:
+            kept = kept[: max_categories - 1]
+        return cls(tuple(sorted(kept)), len(kept) < len(ranked), any(value is None for value in values))
 
     @property
     def outputs(self) -> tuple[bool, ...]:
         """One flag per output: True where it is categorical."""
-        return (True,) * (len(self.categories) + self.other + self.missing)
+        n_outputs = len(self.categories) + self.other + self.missing
+        return (True,) * n_outputs if n_outputs > 1 else ()
 
     def encode(self, values: Values, out: Values) -> None:
         """Fill ``out`` of shape (n, len(outputs)) with at most a single 1 per row."""
+        if not self.outputs:
+            return
         place: dict[str | None, int] = {name: index for index, name in enumerate(self.categories)}
         unknown = len(self.categories) if self.other else -1
         if self.missing:

@@ -37,12 +37,15 @@ OPTIMIZERS: Mapping[str, tuple[type[torch.optim.Optimizer], Mapping[str, Any]]] 
     "sgd": (torch.optim.SGD, {"momentum": 0.9, "nesterov": True}),
 }
 IMPLEMENTATIONS = frozenset({"fused", "foreach", "differentiable"})
-# name → the loss for (class weights or None, rows of each class in the training part)
-LOSSES: Mapping[str, Callable[[Tensor | None, Tensor], nn.Module]] = {
-    "cross_entropy": lambda weight, counts: CrossEntropy(weight),
-    "focal": lambda weight, counts: FocalLoss(gamma=2.0, weight=weight),
-    "logit_adjusted": lambda weight, counts: LogitAdjustedCrossEntropy(counts, tau=1.0, weight=weight),
+# name → the loss for (class weights or None, rows of each class in the training part, label smoothing)
+LOSSES: Mapping[str, Callable[[Tensor | None, Tensor, float], nn.Module]] = {
+    "cross_entropy": lambda weight, counts, smoothing: CrossEntropy(weight, smoothing),
+    "focal": lambda weight, counts, smoothing: FocalLoss(gamma=2.0, weight=weight),
+    "logit_adjusted": lambda weight, counts, smoothing: LogitAdjustedCrossEntropy(
+        counts, weight=weight, label_smoothing=smoothing
+    ),
 }
+SMOOTHED_LOSSES = ("cross_entropy", "logit_adjusted")
 SCHEDULES = ("constant", "cosine")
 
 
@@ -85,7 +88,12 @@ def _can_be_fused(module: nn.Module) -> bool:
 
 
 def choose_loss(
-    loss: Any, class_weight: Any, classes: NDArray[Any], codes: NDArray[np.int64], device: torch.device
+    loss: Any,
+    class_weight: Any,
+    classes: NDArray[Any],
+    codes: NDArray[np.int64],
+    device: torch.device,
+    label_smoothing: float = 0.0,
 ) -> LossFunction:
     """Return loss(logits, target), which takes class logits and class codes.
 
@@ -93,6 +101,11 @@ def choose_loss(
     """
     if isinstance(loss, type):
         raise TypeError(f"loss must be a function or a loss object, got the class {loss.__name__}: make one")
+    if label_smoothing and (callable(loss) or loss == "focal"):
+        raise ValueError(
+            f"label_smoothing={label_smoothing!r} goes with loss={' or '.join(map(repr, SMOOTHED_LOSSES))}, "
+            f"got loss={loss!r}: use 0"
+        )
     if callable(loss):
         if class_weight is not None:
             raise ValueError(
@@ -110,7 +123,8 @@ def choose_loss(
             weights = weights / weights[codes].mean()
             weight = torch.as_tensor(weights, dtype=torch.float32, device=device)
         counts = np.bincount(codes, minlength=len(classes))
-        chosen = LOSSES[loss](weight, torch.as_tensor(counts, dtype=torch.float32, device=device))
+        frequencies = torch.as_tensor(counts, dtype=torch.float32, device=device)
+        chosen = LOSSES[loss](weight, frequencies, label_smoothing)
     else:
         raise ValueError(f"loss must be one of {', '.join(LOSSES)} or a function, got {loss!r}")
     return chosen

@@ -2,7 +2,7 @@
 
 Every kind offers ``read`` (column to values, with its checks), ``fit`` (values to record; a column without
 values needs none), ``encode`` (values into a block of zeros) and ``outputs`` (which outputs it fills, and
-whether each is categorical).
+whether each is categorical). What was the same in all rows of ``fit`` fills none.
 The records hold nothing but numbers, strings and booleans, so they survive JSON unchanged.
 """
 
@@ -46,7 +46,7 @@ class NumericColumn:
     @property
     def outputs(self) -> tuple[bool, ...]:
         """One flag per output: True where it is categorical."""
-        return (False, True) if self.indicator else (False,)
+        return (False,) * (self.scale > 0.0) + (True,) * self.indicator
 
     def encode(self, values: Values, out: Values) -> None:
         """Fill ``out`` of shape (n, len(outputs)) with the scaled value and the indicator."""
@@ -57,7 +57,7 @@ class NumericColumn:
                 z = np.clip((values - self.center) / self.scale, -1e6, 1e6)
             out[:, 0] = np.where(missing, 0.0, z / np.sqrt(1.0 + (z / _CLIP_AT) ** 2))
         if self.indicator:
-            out[:, 1] = missing
+            out[:, -1] = missing
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ class BooleanColumn:
     """0 or 1; a missing value becomes the more frequent of the two."""
 
     fill: bool
+    varies: bool
     indicator: bool
 
     @staticmethod
@@ -86,25 +87,27 @@ class BooleanColumn:
 
     @classmethod
     def fit(cls, values: Values, max_categories: int) -> Self:
-        """Remember the more frequent value and whether any was missing."""
-        return cls(bool(np.nanmean(values) > 0.5), bool(np.isnan(values).any()))
+        """Remember the more frequent value, whether there was another, and whether any was missing."""
+        share = np.nanmean(values)
+        return cls(bool(share > 0.5), bool(0.0 < share < 1.0), bool(np.isnan(values).any()))
 
     @property
     def outputs(self) -> tuple[bool, ...]:
         """One flag per output: True where it is categorical."""
-        return (True, True) if self.indicator else (True,)
+        return (True,) * (self.varies + self.indicator)
 
     def encode(self, values: Values, out: Values) -> None:
         """Fill ``out`` of shape (n, len(outputs)) with the value and the indicator."""
         missing = np.isnan(values)
-        out[:, 0] = np.where(missing, float(self.fill), values)
+        if self.varies:
+            out[:, 0] = np.where(missing, float(self.fill), values)
         if self.indicator:
-            out[:, 1] = missing
+            out[:, -1] = missing
 
 
 @dataclass(frozen=True)
 class EmptyColumn:
-    """A column with no value at all in fit: nothing was learned about it, so it stays 0 whatever comes."""
+    """A column with no value at all in fit: nothing was learned about it, whatever comes."""
 
     @staticmethod
     def read(series: Any, label: str) -> Values:
@@ -113,11 +116,11 @@ class EmptyColumn:
 
     @property
     def outputs(self) -> tuple[bool, ...]:
-        """One output, not categorical."""
-        return (False,)
+        """No output."""
+        return ()
 
     def encode(self, values: Values, out: Values) -> None:
-        """``out`` arrives filled with zeros and stays so."""
+        """There is nothing to fill."""
 
 
 Column = NumericColumn | BooleanColumn | CategoryColumn | CodedColumn | EmptyColumn

@@ -51,8 +51,9 @@ class MetaBalanceClassifier(ImbalancedClassifier):
         natural training data away, which is what the outer loss optimises. Early stopping scores the same
         ones. May be changed after the fit.
     module, n_members, hidden_sizes, dropout, numerical_embedding, n_bins, loss, \
-class_weight, optimizer, lr, weight_decay, lr_schedule, max_epochs, \
-early_stopping, validation_fraction, scoring, calibration, callbacks, device, random_state, verbose
+class_weight, label_smoothing, optimizer, lr, weight_decay, max_grad_norm, ema_decay, lr_schedule, \
+max_epochs, early_stopping, validation_fraction, scoring, calibration, callbacks, device, random_state, \
+verbose
         As in `NeuralClassifier`, but for ``lr``, whose default is 0.005. ``loss="logit_adjusted"`` is meant
         for natural batches: with balanced query batches, as they are by default, it corrects twice.
     **module_and_optimizer_parameters
@@ -109,9 +110,12 @@ early_stopping, validation_fraction, scoring, calibration, callbacks, device, ra
         n_bins: int = 24,
         loss: Any = "cross_entropy",
         class_weight: Any = None,
+        label_smoothing: float = 0.0,
         optimizer: Any = "adamw",
         lr: float = 0.005,
         weight_decay: float = 0.01,
+        max_grad_norm: float | None = None,
+        ema_decay: float | None = None,
         lr_schedule: str = "cosine",
         max_epochs: int = 50,
         early_stopping: bool | int = True,
@@ -142,9 +146,12 @@ early_stopping, validation_fraction, scoring, calibration, callbacks, device, ra
         self.n_bins = n_bins
         self.loss = loss
         self.class_weight = class_weight
+        self.label_smoothing = label_smoothing
         self.optimizer = optimizer
         self.lr = lr
         self.weight_decay = weight_decay
+        self.max_grad_norm = max_grad_norm
+        self.ema_decay = ema_decay
         self.lr_schedule = lr_schedule
         self.max_epochs = max_epochs
         self.early_stopping = early_stopping

@@ -30,7 +30,14 @@ def _check_whole(name: str, value: Any, at_least: int) -> None:
         raise ValueError(f"{name} must be at least {at_least}, got {value!r}")
 
 
-def check_number(name: str, value: Any, *, above: float | None = None, at_least: float | None = None) -> None:
+def check_number(
+    name: str,
+    value: Any,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float | None = None,
+) -> None:
     """Raise unless value is a finite real number in its range."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
@@ -39,6 +46,8 @@ def check_number(name: str, value: Any, *, above: float | None = None, at_least:
         raise ValueError(f"{name} must be above {above:g} and finite, got {value!r}")
     if at_least is not None and not at_least <= number < float("inf"):
         raise ValueError(f"{name} must be at least {at_least:g} and finite, got {value!r}")
+    if below is not None and not number < below:
+        raise ValueError(f"{name} must be below {below:g}, got {value!r}")
 
 
 def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
@@ -53,8 +62,13 @@ def check_shared_parameters(estimator: Any) -> None:
     if estimator.numerical_embedding is not None:
         check_choice("numerical_embedding", estimator.numerical_embedding, EMBEDDINGS)
     _check_whole("n_bins", estimator.n_bins, at_least=2)
+    check_number("label_smoothing", estimator.label_smoothing, at_least=0, below=1)
     check_number("lr", estimator.lr, above=0)
     check_number("weight_decay", estimator.weight_decay, at_least=0)
+    if estimator.max_grad_norm is not None:
+        check_number("max_grad_norm", estimator.max_grad_norm, above=0)
+    if estimator.ema_decay is not None:
+        check_number("ema_decay", estimator.ema_decay, above=0, below=1)
     check_positive_int("max_epochs", estimator.max_epochs)
     check_choice("lr_schedule", estimator.lr_schedule, SCHEDULES)
     if not isinstance(estimator.early_stopping, bool):
@@ -67,6 +81,4 @@ def check_shared_parameters(estimator: Any) -> None:
                 f"calibration={estimator.calibration!r} needs held-out rows, which early_stopping=False does "
                 "not leave: set early_stopping, or calibration=None"
             )
-    check_number("validation_fraction", estimator.validation_fraction, above=0)
-    if estimator.validation_fraction >= 1:
-        raise ValueError(f"validation_fraction must be below 1, got {estimator.validation_fraction!r}")
+    check_number("validation_fraction", estimator.validation_fraction, above=0, below=1)

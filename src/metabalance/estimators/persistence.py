@@ -18,7 +18,7 @@ from metabalance.estimators.tables import encoder_from_state
 from metabalance.training import resolve_device
 
 FORMAT = "metabalance-model"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 DESCRIPTION_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
 MODULE_PREFIX = "module."

@@ -51,12 +51,20 @@ class NeuralClassifier(ImbalancedClassifier):
         Weight of each class in a named loss: by label or inverse frequency as in scikit-learn, or by the
         effective number of rows (`metabalance.nn.effective_number_weights` with beta 0.999: with the cross-
         entropy or the focal loss this is the class-balanced loss), then scaled to average 1 over the rows.
+    label_smoothing : float in [0, 1), default=0
+        Share of every row's target that is spread over all classes, in the cross-entropy and the logit-
+        adjusted loss.
     optimizer : {"adamw", "adam", "sgd"} or torch.optim class, default="adamw"
         "sgd" has Nesterov momentum 0.9. More arguments: ``optimizer__…``.
     lr : float, default=0.003
         Learning rate.
     weight_decay : float, default=0.01
-        Weight decay of the optimizer.
+        Weight decay of the optimizer; biases and normalisation layers are spared.
+    max_grad_norm : float or None, default=None
+        Norm that a gradient is cut down to where it is larger.
+    ema_decay : float in (0, 1) or None, default=None
+        Score, keep and predict with an exponential moving average of the parameters over the updates, this
+        the decay of an update; 0.99 averages over the last hundred or so.
     lr_schedule : {"constant", "cosine"}, default="cosine"
         Learning rate over the epochs; "cosine" falls to 0 at ``max_epochs``.
     max_epochs : int, default=50
@@ -128,9 +136,12 @@ class NeuralClassifier(ImbalancedClassifier):
         n_bins: int = 24,
         loss: Any = "cross_entropy",
         class_weight: Any = None,
+        label_smoothing: float = 0.0,
         optimizer: Any = "adamw",
         lr: float = 0.003,
         weight_decay: float = 0.01,
+        max_grad_norm: float | None = None,
+        ema_decay: float | None = None,
         lr_schedule: str = "cosine",
         max_epochs: int = 50,
         early_stopping: bool | int = True,
@@ -153,9 +164,12 @@ class NeuralClassifier(ImbalancedClassifier):
         self.n_bins = n_bins
         self.loss = loss
         self.class_weight = class_weight
+        self.label_smoothing = label_smoothing
         self.optimizer = optimizer
         self.lr = lr
         self.weight_decay = weight_decay
+        self.max_grad_norm = max_grad_norm
+        self.ema_decay = ema_decay
         self.lr_schedule = lr_schedule
         self.max_epochs = max_epochs
         self.early_stopping = early_stopping

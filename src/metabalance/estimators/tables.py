@@ -31,8 +31,9 @@ class TableEncoder:
       A column with missing values in ``fit`` is imputed with its median and gains a 0/1 indicator.
     - Booleans: 0/1, missing values likewise (the more frequent value, and an indicator).
     - Text, mixed and ``category`` columns: one-hot over the categories seen in ``fit``; missing is a category
-      of its own if ``fit`` saw it. A category never seen becomes zeros, or "other" where there is one.
-    - Columns without a single value in ``fit`` become 0.
+      of its own if ``fit`` saw it. Categories with fewer than five rows (and than a hundredth of the rows)
+      share one output, "other". A category never seen becomes "other", or zeros where there is none.
+    - A column with the same value in all rows of ``fit``, or with none, is dropped.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ class TableEncoder:
     feature_names_in_ : list of str or None
         Column names; None for arrays and for data frames whose names are not strings.
     n_outputs_ : int
-        Width of the result.
+        Width of the result; a single 0 where all columns are dropped.
     categorical_outputs_ : ndarray of bool, shape (n_outputs_,)
         True for one-hot, coded, boolean and missing-indicator outputs.
     n_codes_ : dict of int to int
@@ -121,7 +122,7 @@ class TableEncoder:
                 column = kind.fit(values, int(limit))
                 if isinstance(column, CategoryColumn):
                     warn_of_doubtful_categories(values, label)
-                    if column.other and self.coded:
+                    if self.coded and len(set(values) - {None}) > limit:
                         columns.append(CodedColumn.fit(values))
                         continue
                 columns.append(column)
@@ -194,7 +195,8 @@ class TableEncoder:
         self._columns = tuple(columns)
         self.n_features_in_ = len(columns)
         self.feature_names_in_ = names
-        self.categorical_outputs_ = np.array([flag for column in columns for flag in column.outputs])
+        flags = [flag for column in columns for flag in column.outputs]
+        self.categorical_outputs_ = np.array(flags or [False])
         self.n_outputs_ = len(self.categorical_outputs_)
         self.n_codes_ = {}
         start = 0

@@ -27,11 +27,14 @@ class TreeFrame:
     """
 
     def fit(self, X: Any) -> Self:
-        """Learn which columns hold categories, and which."""
+        """Learn which columns hold anything, which of these categories, and which."""
         self._categories: dict[int, tuple[str, ...]] = {}
+        self._empty = set()
         for place, label, column in self._columns(X):
-            if kind_of(column, label) is CategoryColumn:
-                fitted = CategoryColumn.fit(CategoryColumn.read(column, label), MAX_CATEGORIES)
+            if column.isna().all():
+                self._empty.add(place)  # scikit-learn's boosting cannot bin it
+            elif kind_of(column, label) is CategoryColumn:
+                fitted = CategoryColumn.fit(CategoryColumn.read(column, label), MAX_CATEGORIES, fewest_rows=1)
                 self._categories[place] = (*fitted.categories, *(("other",) if fitted.other else ()))
         return self
 
@@ -39,6 +42,8 @@ class TreeFrame:
         """Return the table with columns c0, c1, … (LightGBM refuses many a name)."""
         columns = {}
         for place, label, column in self._columns(X):
+            if place in self._empty:
+                continue
             known = self._categories.get(place)
             if known is None:
                 columns[f"c{place}"] = read_numbers(column, label)

@@ -55,8 +55,13 @@ class RowLoss(nn.Module, ABC):
         return self.rows(logits, target).mean()
 
 
-def _cross_entropies(logits: Tensor, target: Tensor) -> Tensor:
-    return F.cross_entropy(logits.movedim(-1, 1), target, reduction="none")
+def _cross_entropies(logits: Tensor, target: Tensor, smoothing: float) -> Tensor:
+    return F.cross_entropy(logits.movedim(-1, 1), target, reduction="none", label_smoothing=smoothing)
+
+
+def _check_smoothing(value: float) -> None:
+    if not 0 <= value < 1:
+        raise ValueError(f"label_smoothing must be at least 0 and below 1, got {value!r}")
 
 
 class CrossEntropy(RowLoss):
@@ -66,6 +71,13 @@ class CrossEntropy(RowLoss):
     ----------
     weight : Tensor of shape (K,), optional
         Weight of each class; all 1 when absent.
+    label_smoothing : float in [0, 1), default=0
+        Share of a row's target that is spread evenly over all classes.
+
+    Raises
+    ------
+    ValueError
+        If label_smoothing is out of its range.
 
     Examples
     --------
@@ -78,13 +90,15 @@ class CrossEntropy(RowLoss):
 
     weight: Tensor | None
 
-    def __init__(self, weight: Tensor | None = None) -> None:
+    def __init__(self, weight: Tensor | None = None, label_smoothing: float = 0.0) -> None:
         super().__init__()
+        _check_smoothing(label_smoothing)
+        self.label_smoothing = label_smoothing
         self.register_buffer("weight", weight)
 
     def rows(self, logits: Tensor, target: Tensor) -> Tensor:
         """As `RowLoss.rows`."""
-        losses = _cross_entropies(logits, target)
+        losses = _cross_entropies(logits, target, self.label_smoothing)
         return losses if self.weight is None else self.weight[target] * losses
 
 
@@ -104,11 +118,14 @@ class LogitAdjustedCrossEntropy(RowLoss):
         Strength of the adjustment, at least 0; 0 is cross-entropy.
     weight : Tensor of shape (K,), optional
         Weight of each class; all 1 when absent.
+    label_smoothing : float in [0, 1), default=0
+        Share of a row's target that is spread evenly over all classes.
 
     Raises
     ------
     ValueError
-        If tau is negative, or a frequency is not above 0, or infinite, or too small beside the others.
+        If tau is negative, label_smoothing out of its range, or a frequency is not above 0, or infinite, or
+        too small beside the others.
     TypeError
         If prior is not a tensor.
 
@@ -129,8 +146,16 @@ class LogitAdjustedCrossEntropy(RowLoss):
     weight: Tensor | None
     adjustment: Tensor
 
-    def __init__(self, prior: Tensor, tau: float = 1.0, weight: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        prior: Tensor,
+        tau: float = 1.0,
+        weight: Tensor | None = None,
+        label_smoothing: float = 0.0,
+    ) -> None:
         super().__init__()
+        _check_smoothing(label_smoothing)
+        self.label_smoothing = label_smoothing
         if not 0 <= tau < float("inf"):
             raise ValueError(f"tau must be at least 0 and finite, got {tau!r}")
         if not isinstance(prior, Tensor):
@@ -147,7 +172,7 @@ class LogitAdjustedCrossEntropy(RowLoss):
 
     def rows(self, logits: Tensor, target: Tensor) -> Tensor:
         """As `RowLoss.rows`."""
-        losses = _cross_entropies(logits + self.adjustment, target)
+        losses = _cross_entropies(logits + self.adjustment, target, self.label_smoothing)
         return losses if self.weight is None else self.weight[target] * losses
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from rtdl_num_embeddings import PeriodicEmbeddings
-from tabm import EnsembleView, LinearEnsemble
+from tabm import LinearEnsemble
 from torch import Tensor, nn
 
 from metabalance.nn.mlp import dropout_per_layer, layer_widths
@@ -95,7 +95,7 @@ class TableNetwork(nn.Module):
             self.code = PiecewiseLinear(bins)
             width += self.code.n_outputs
         sizes = layer_widths(width, hidden_sizes, n_outputs)
-        layers: list[nn.Module] = [EnsembleView(k=n_members)]
+        layers: list[nn.Module] = []
         chances = dropout_per_layer(dropout, len(hidden_sizes))
         for wide_in, wide_out, chance in zip(sizes[:-2], sizes[1:-1], chances, strict=True):
             layers += [LinearEnsemble(wide_in, wide_out, k=n_members), nn.ReLU(), nn.Dropout(chance)]
@@ -106,11 +106,19 @@ class TableNetwork(nn.Module):
     plain: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits of shape (batch, n_members, n_outputs) for encoded rows (batch, n_inputs)."""
+        """Return logits of shape (batch, n_members, n_outputs) for encoded rows.
+
+        Rows of shape (batch, n_inputs) go to all members, of shape (batch, n_members, n_inputs) to one each.
+        """
         parts = [x.index_select(-1, self.plain)]
         if self.code is not None:
-            parts.append(self.code(x.index_select(-1, self.numbers)).flatten(1))
+            # The periodic embedding takes a single batch dimension.
+            coded = self.code(x.index_select(-1, self.numbers).flatten(0, -2)).flatten(1)
+            parts.append(coded.reshape(*x.shape[:-1], coded.shape[-1]))
         for (place, count), vectors in zip(self.codes.items(), self.categories, strict=True):
             parts.append(vectors((x[..., place] * count).round().long()))
-        logits: Tensor = self.members(torch.cat(parts, dim=-1))
+        encoded = torch.cat(parts, dim=-1)
+        if x.ndim == 2:
+            encoded = encoded.unsqueeze(1).expand(-1, self.n_members, -1)
+        logits: Tensor = self.members(encoded)
         return logits

@@ -1,7 +1,7 @@
 """Update rules and the loop that runs them."""
 
 from metabalance.training.budget import MAX_ROWS_PER_EPOCH, MIN_ROWS_PER_EPOCH, EpochBudget
-from metabalance.training.callbacks import CosineSchedule, EpochProgress, EpochScores
+from metabalance.training.callbacks import CosineSchedule, EpochProgress, EpochScores, WeightAveraging
 from metabalance.training.data import Part, stratified_holdout, watched_rows
 from metabalance.training.holdouts import Holdouts, cross_fitted_holdouts
 from metabalance.training.looks import Look, look_at_members, look_at_parts
@@ -27,6 +27,7 @@ __all__ = [
     "Part",
     "TrainingLoop",
     "UpdateRule",
+    "WeightAveraging",
     "cross_fitted_holdouts",
     "is_small",
     "look_at_members",

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from skorch.callbacks import Callback
 from torch.optim.lr_scheduler import CosineAnnealingLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from metabalance.training.looks import Look, Probabilities, Seen
 
@@ -64,6 +66,49 @@ class CosineSchedule(Callback):
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Go one epoch down."""
         self.schedule_.step()
+
+
+class WeightAveraging(Callback):
+    """Let everything that looks at an epoch's network see the moving average of its parameters.
+
+    The average starts as the first update leaves the parameters. At the end of an epoch it changes places
+    with them, so that it is what is scored and kept; the next epoch goes on with the parameters as training
+    left them. Buffers, such as the statistics of BatchNorm, are not averaged.
+    """
+
+    def __init__(self, decay: float) -> None:
+        self.decay = decay
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Follow the optimizer."""
+        average = get_ema_multi_avg_fn(self.decay)  # type: ignore[no-untyped-call]
+        self.average_ = AveragedModel(net.module_, multi_avg_fn=average)
+        net.optimizer_.register_step_post_hook(lambda *_: self.average_.update_parameters(net.module_))
+        self.shown_ = False
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Put the parameters back."""
+        if self.shown_:
+            self._change_places(net)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Show the average."""
+        self._change_places(net)
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Keep the average, also where an epoch was broken off."""
+        if not self.shown_:
+            self._change_places(net)
+
+    def _change_places(self, net: Any) -> None:
+        self.shown_ = not self.shown_
+        with torch.no_grad():
+            for mine, average in zip(
+                net.module_.parameters(), self.average_.module.parameters(), strict=True
+            ):
+                kept = mine.clone()
+                mine.copy_(average)
+                average.copy_(kept)
 
 
 class EpochProgress(Callback):

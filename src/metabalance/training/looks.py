@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,20 +55,24 @@ def look_at_members(
     Parameters
     ----------
     predict : callable
-        Called at every look; returns a function of rows that gives probabilities of shape (n, members, K).
+        Called at every look; returns a function that gives probabilities of shape (n, members, K) for rows
+        of shape (n, …), and for rows (n, members, …) of which every member gets its own.
     """
     held = holdouts.held[holdouts.group]
-    weights = {
-        True: held / held.sum(axis=1, keepdims=True),
-        False: ~held / (~held).sum(axis=1, keepdims=True),
-    }
-
-    def average(of_members: Any, chosen: Any, held_out: bool) -> Seen:
-        probabilities = np.einsum("nmk,nm->nk", of_members[chosen], weights[held_out][chosen])
-        return Seen(probabilities, rows.codes[chosen])
+    trained_on = ~held[watched]
+    own = [np.flatnonzero(column) for column in held.T]  # what a member need not be asked about, it is not
+    longest = max(len(places) for places in own)
+    places = np.stack([np.resize(each, longest) for each in own], axis=1)
 
     def look() -> tuple[Seen, Seen | None]:
-        of_members = predict()(rows.x)
-        return average(of_members, watched, False), average(of_members, slice(None), True)
+        now = predict()
+        of_watched = np.einsum("nmk,nm->nk", now(rows.x[watched]), trained_on)
+        of_watched /= trained_on.sum(axis=1, keepdims=True)
+        of_own = now(rows.x[places])
+        held_out = np.zeros((len(rows), of_own.shape[2]))
+        for member, each in enumerate(own):
+            held_out[each] += of_own[: len(each), member]
+        held_out /= held.sum(axis=1, keepdims=True)
+        return Seen(of_watched, rows.codes[watched]), Seen(held_out, rows.codes)
 
     return look

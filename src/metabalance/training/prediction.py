@@ -22,9 +22,9 @@ IMAGES_PER_CHUNK = 256
 
 def rows_per_chunk(module: nn.Module, x: Tensor) -> int:
     """Rows in one forward pass over whole data: many of a table, few where each row is an image."""
-    if x.ndim > 2:
-        return IMAGES_PER_CHUNK
-    return ENSEMBLE_ROWS_PER_CHUNK if isinstance(module, TableNetwork) else ROWS_PER_CHUNK
+    if isinstance(module, TableNetwork):
+        return ENSEMBLE_ROWS_PER_CHUNK
+    return IMAGES_PER_CHUNK if x.ndim > 2 else ROWS_PER_CHUNK
 
 
 def predict_probabilities(
@@ -49,7 +49,10 @@ def predict_probabilities(
 def predict_members(
     module: nn.Module, x: Tensor, parameters: Parameters | None = None
 ) -> NDArray[np.float64]:
-    """As `predict_probabilities`, but of an ensemble every member's, shape (n, members, K)."""
+    """As `predict_probabilities`, but of an ensemble every member's, shape (n, members, K).
+
+    Its members may get rows of their own: x of shape (n, members, …).
+    """
     forward: Callable[[Tensor], Tensor] = module
     if parameters is not None:
         forward = forward_at(module, parameters)

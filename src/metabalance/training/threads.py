@@ -6,13 +6,16 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from metabalance.nn import TableNetwork
+
 MOST_PARAMETERS = 200_000
 
 
 def is_small(module: nn.Module, x: Tensor) -> bool:
     """Whether a network of a table on the CPU is too small for several threads."""
     parameters = sum(parameter.numel() for parameter in module.parameters())
-    return x.device.type == "cpu" and x.ndim == 2 and parameters <= MOST_PARAMETERS
+    of_table = x.ndim == 2 or isinstance(module, TableNetwork)
+    return x.device.type == "cpu" and of_table and parameters <= MOST_PARAMETERS
 
 
 @contextmanager
