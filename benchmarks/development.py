@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from sklearn.model_selection import train_test_split
+
 from metabalance.datasets import read_table, split_target
 
 TABLES = ("mammography", "oil_spill", "telco_churn", "sick", "bank_additional", "page_blocks", "yeast")
@@ -56,3 +59,12 @@ def load(name: str, data_root: Path | None) -> tuple[Any, Any]:
     source = SOURCES[name]
     frame = read_table(Path(data_root) / source.path)
     return split_target(frame.drop(columns=list(source.drop)), source.target)
+
+
+def stratified_sample(X: Any, y: Any, most_rows: int) -> tuple[Any, Any]:
+    """Return at most so many rows, with the classes as frequent as they are, in their order."""
+    if len(X) <= most_rows:
+        return X, y
+    rows, _ = train_test_split(np.arange(len(X)), train_size=most_rows, stratify=y, random_state=0)
+    rows = np.sort(rows)
+    return X.iloc[rows].reset_index(drop=True), y.iloc[rows].reset_index(drop=True)

@@ -1,7 +1,10 @@
+import threading
+
 import numpy as np
 import torch
 from torch import nn
 
+from metabalance.nn import TableNetwork
 from metabalance.training import prediction
 from metabalance.training.prediction import predict_probabilities
 
@@ -76,3 +79,23 @@ def test_a_module_that_stands_in_the_network_twice_keeps_its_parameters():
         for parameter in module.parameters():
             parameter.add_(0.5)
     np.testing.assert_allclose(found, predict_probabilities(module, x), atol=1e-7)
+
+
+def test_an_ensemble_predicts_the_same_on_one_thread_and_on_several(monkeypatch) -> None:
+    net = TableNetwork(3, 1, n_members=2, hidden_sizes=(4,))
+    x = torch.randn(1000, 3, generator=torch.Generator().manual_seed(0))
+    threads, predicting = torch.get_num_threads(), set()
+    net.register_forward_hook(lambda *_: predicting.add((threading.get_ident(), torch.get_num_threads())))
+    monkeypatch.setattr(prediction, "ENSEMBLE_ROWS_PER_CHUNK", 4)
+    try:
+        torch.set_num_threads(1)
+        alone = predict_probabilities(net, x)
+        assert predicting == {(threading.get_ident(), 1)}
+        torch.set_num_threads(3)
+        predicting.clear()
+        np.testing.assert_array_equal(predict_probabilities(net, x), alone)
+        assert threading.get_ident() not in {thread for thread, _ in predicting}
+        assert {count for _, count in predicting} == {1}
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)

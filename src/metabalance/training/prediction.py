@@ -1,6 +1,7 @@
 """Class probabilities from a module, at its own parameters or at adapted ones."""
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 
 import numpy as np
@@ -18,6 +19,7 @@ Parameters = Mapping[str, Tensor]
 ROWS_PER_CHUNK = 8192  # whose activations stay in the cache: twice as fast as 65,536
 ENSEMBLE_ROWS_PER_CHUNK = 256  # each row has the activations of all members
 IMAGES_PER_CHUNK = 256
+CHUNKS_PER_WORKER = 16  # at least, for threads to pay
 
 
 def rows_per_chunk(module: nn.Module, x: Tensor) -> int:
@@ -56,13 +58,24 @@ def predict_members(
     forward: Callable[[Tensor], Tensor] = module
     if parameters is not None:
         forward = forward_at(module, parameters)
-    threads = one_thread() if is_small(module, x) else nullcontext()
-    with threads, evaluation_mode(module), torch.no_grad():
-        chunks = [
-            class_logits(forward(chunk)).double().softmax(dim=-1)
-            for chunk in torch.split(x, rows_per_chunk(module, x))
-        ]
-    probabilities: NDArray[np.float64] = torch.cat(chunks).cpu().numpy()
+
+    @torch.no_grad()
+    def of_chunk(chunk: Tensor) -> Tensor:
+        return class_logits(forward(chunk)).double().softmax(dim=-1)
+
+    chunks = torch.split(x, rows_per_chunk(module, x))
+    workers = torch.get_num_threads()
+    small = is_small(module, x)
+    # One thread is best for a chunk of a small network, but several chunks can run at once: in the default
+    # network, which is known to allow it, at its own parameters, since others are put into it for the call.
+    side_by_side = small and parameters is None and isinstance(module, TableNetwork)
+    with one_thread() if small else nullcontext(), evaluation_mode(module):
+        if side_by_side and min(workers, len(chunks) // CHUNKS_PER_WORKER) > 1:
+            with ThreadPoolExecutor(workers) as pool:
+                parts = list(pool.map(of_chunk, chunks))
+        else:
+            parts = [of_chunk(chunk) for chunk in chunks]
+    probabilities: NDArray[np.float64] = torch.cat(parts).cpu().numpy()
     if not np.isfinite(probabilities).all():
         raise FloatingPointError(
             "the network's outputs are NaN or infinite: training has diverged, lower lr (and inner_lr), or "

@@ -1,0 +1,55 @@
+"""Choosing between configurations: mean ranks, normalised scores, and one table left out in turn."""
+
+import pandas as pd
+
+METRICS = ("roc_auc", "average_precision", "balanced_accuracy")
+
+
+def by_table(folds: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean of every metric over folds, by table and method."""
+    return folds.groupby(["table", "method"])[[*METRICS, "fit s"]].mean()
+
+
+def mean_ranks(means: pd.DataFrame) -> pd.Series:
+    """Return each method's mean rank over tables and metrics (1 is best) from means by table and method."""
+    ranks = means.groupby("table")[list(METRICS)].rank(ascending=False)
+    return ranks.groupby("method").mean().mean(axis=1)
+
+
+def normalised(means: pd.DataFrame) -> pd.Series:
+    """Return each method's mean score, every metric stretched from 0 (worst on the table) to 1 (best)."""
+    values = means[list(METRICS)]
+    low, high = (values.groupby("table").transform(name) for name in ("min", "max"))
+    return ((values - low) / (high - low)).groupby("method").mean().mean(axis=1)
+
+
+def means_table(folds: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each method, best mean rank first."""
+    means = by_table(folds)
+    table = means.groupby("method").mean()
+    table.insert(0, "rank", mean_ranks(means))
+    table.insert(1, "score", normalised(means))
+    return table.sort_values("rank")
+
+
+def metric_by_table(folds: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return a metric's mean over folds, methods down and tables across."""
+    return by_table(folds)[metric].unstack(0)
+
+
+def left_out_table(folds: pd.DataFrame) -> pd.DataFrame:
+    """Return, for every table, the method with the best mean rank on all others, and its rank on this one."""
+    means = by_table(folds)
+    rows = {}
+    for table in folds["table"].unique():
+        here = means.index.get_level_values("table") == table
+        chosen = mean_ranks(means[~here]).idxmin()
+        own = mean_ranks(means[here])
+        rows[table] = {
+            "chosen on the others": chosen,
+            "its rank here": own[chosen],
+            "best here": own.idxmin(),
+        }
+    frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("table")
+    mean = {"chosen on the others": "", "its rank here": frame["its rank here"].mean(), "best here": ""}
+    return pd.concat([frame, pd.DataFrame([mean], index=["mean"]).rename_axis("table")])
