@@ -157,3 +157,55 @@ def test_callbacks_that_are_none_are_not_masked(estimator, binary) -> None:
     with pytest.raises(Exception) as caught:
         estimator(callbacks=["x"], **QUICK).fit(*binary)
     assert "callbacks_" not in str(caught.value)
+
+
+class _Followed(Callback):
+    def __init__(self) -> None:
+        self.trainings: list[list] = []
+
+    def on_train_begin(self, net, **kwargs):
+        self.trainings.append([net.n_rows])
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.trainings[-1].append(net.optimizer_.param_groups[0]["lr"])
+
+
+@EACH
+def test_a_refit_takes_the_best_number_of_epochs_on_all_rows(estimator, binary) -> None:
+    X, y = binary
+    scores = iter([0.1, 0.3, 0.2, 0.1])
+    followed = _Followed()
+    options = {**QUICK, "n_members": 1, "max_epochs": 4, "scoring": lambda *about: next(scores)}
+    net = estimator(**options, refit=True, callbacks=[("followed", followed)]).fit(X, y)
+    (first, *rates), (second, *rates_again) = followed.trainings
+    assert (first, second) == (320, 400)
+    assert rates_again == rates[:2]  # two epochs were best, and the rate falls as if there were four
+    assert len(net.history_) == 4
+    assert net.calibrations_["meta"] is not None
+    scores = iter([0.1, 0.3, 0.2, 0.1])
+    once = estimator(**options).fit(X, y)
+    assert net.calibrations_ == once.calibrations_
+    assert net.rows_drawn_ > once.rows_drawn_
+    assert np.abs(net.predict_proba(X) - once.predict_proba(X)).max() > 1e-4
+
+
+def test_members_that_hold_out_rows_of_their_own_have_nothing_to_refit(binary) -> None:
+    X, y = binary
+    followed = _Followed()
+    NeuralClassifier(**QUICK, refit=True, callbacks=[("followed", followed)]).fit(X, y)
+    assert [rows for rows, *_ in followed.trainings] == [400]
+
+
+def test_a_refit_that_is_broken_off_leaves_the_first_network(binary) -> None:
+    class BreakOffTheSecond(_Followed):
+        def on_batch_end(self, net, **kwargs):
+            if len(self.trainings) == 2:
+                raise KeyboardInterrupt
+
+    X, y = binary
+    options = {**QUICK, "n_members": 1}
+    with pytest.warns(UserWarning, match="broken off after 2 finished epochs"):
+        net = NeuralClassifier(**options, refit=True, callbacks=[("stop", BreakOffTheSecond())]).fit(X, y)
+    assert net.interrupted_
+    once = NeuralClassifier(**options).fit(X, y)
+    np.testing.assert_array_equal(net.predict_proba(X), once.predict_proba(X))

@@ -31,7 +31,7 @@ def test_log_loss_by_hand_and_at_zero() -> None:
 def test_the_learning_rate_falls_along_half_a_cosine() -> None:
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.4)
     net = SimpleNamespace(optimizer_=optimizer, max_epochs=5)
-    schedule, rates = CosineSchedule(), []
+    schedule, rates = CosineSchedule(5), []
     schedule.on_train_begin(net)
     for _ in range(5):
         rates.append(optimizer.param_groups[0]["lr"])

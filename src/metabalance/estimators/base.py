@@ -3,7 +3,7 @@
 import os
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, Self
 
@@ -22,7 +22,6 @@ from metabalance.estimators.choices import (
     choose_module,
     choose_optimizer,
     choose_score,
-    count_members,
     loss_on_outputs,
 )
 from metabalance.estimators.free_parameters import FreeParameters
@@ -30,6 +29,7 @@ from metabalance.estimators.layout import TableLayout, describe_table
 from metabalance.estimators.parameters import check_shared_parameters
 from metabalance.estimators.persistence import load_model, save_model
 from metabalance.estimators.prepared import Prepared, prepare_rows
+from metabalance.estimators.trained import Trained
 from metabalance.meta.checks import trainable_parameters
 from metabalance.nn import LossFunction
 from metabalance.sampling import chooses_rows
@@ -79,6 +79,7 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
     max_epochs: int
     early_stopping: bool | int
     validation_fraction: float
+    refit: bool
     scoring: Any
     calibration: str | None
     callbacks: Any
@@ -138,14 +139,38 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
         """
         self.check_parameters()
         prepared = self.prepare(X, y)
-        encoder, classes, codes, device = prepared.encoder, prepared.classes, prepared.codes, prepared.device
-        train = prepared.train
+        trained = self._train(prepared)
+        interrupted, rows_drawn = trained.loop.interrupted_, trained.loop.budget_.rows_drawn
+        final = trained
+        if self.refit and prepared.valid is not None and not interrupted:
+            again = self._train(prepared.on_all_rows(), epochs=trained.best_epoch)
+            interrupted, rows_drawn = again.loop.interrupted_, rows_drawn + again.loop.budget_.rows_drawn
+            # What is half trained is worth less than what was held out from.
+            final = trained if interrupted else again
 
+        self.set_fitted_input(
+            prepared.encoder, prepared.classes, tuple(prepared.train.x.shape[1:]), prepared.device
+        )
+        self.module_ = final.module
+        self.layout_ = final.layout
+        self.adapted_parameters_ = final.adapted
+        self.calibrations_ = trained.calibrations
+        self.history_ = trained.history
+        self.rows_drawn_ = rows_drawn
+        self.interrupted_ = interrupted
+        if self.interrupted_:
+            warnings.warn(trained.how_far_it_got(bool(self.early_stopping)), UserWarning, stacklevel=2)
+        return self
+
+    def _train(self, prepared: Prepared, epochs: int | None = None) -> Trained:
+        """Train a network, for so many epochs or as long as early stopping and ``max_epochs`` say."""
+        classes, codes, train = prepared.classes, prepared.codes, prepared.train
+        device = prepared.device
         with ExitStack() as stack:
             stack.enter_context(seeded(prepared.init_seed))
             layout = None
             if self.module is None and train.x.ndim == 2:
-                layout = describe_table(train.x, encoder, self.numerical_embedding, self.n_bins)
+                layout = describe_table(train.x, prepared.encoder, self.numerical_embedding, self.n_bins)
             module = self.build_module(train.x[:2], len(classes), layout)
             trainable_parameters(module)  # raises where there are none
             if is_small(module, train.x):
@@ -174,35 +199,14 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
                 choose_score(self.scoring, classes, np.bincount(codes)),
                 majority=int(np.bincount(codes).argmax()),
             )
-            loop = self._make_loop(module, rule, len(train), scores, device).train()
+            loop = self._make_loop(module, rule, len(train), scores, device, epochs).train()
             adapted = self._adapt(module, loss_fn, train)
             # Also, a network that diverged in the last steps must not pass for fitted.
             calibrations = {
                 name: self._calibrate(look_at(name == "adapted"), classes)
                 for name in (["meta"] if adapted is None else ["meta", "adapted"])
             }
-
-        self.set_fitted_input(encoder, classes, tuple(train.x.shape[1:]), device)
-        self.module_ = module.eval()
-        self.layout_ = layout
-        self.adapted_parameters_ = adapted
-        self.calibrations_ = calibrations
-        self.history_ = [_plain_scalars(epoch) for epoch in loop.history]
-        for epoch in self.history_:
-            if "train_loss" in epoch:  # an epoch that was broken off has none
-                epoch["train_loss"] /= count_members(module)  # summed over them in training
-        self.rows_drawn_ = loop.budget_.rows_drawn
-        self.interrupted_ = loop.interrupted_
-        if self.interrupted_:
-            last_recorded = "valid_score" if self.early_stopping else "train_minority_recall"
-            finished = sum(last_recorded in epoch for epoch in self.history_)
-            warnings.warn(
-                f"fit was broken off after {finished} finished epoch{'' if finished == 1 else 's'}; the best "
-                "parameters so far are kept",
-                UserWarning,
-                stacklevel=2,
-            )
-        return self
+        return Trained(module.eval(), layout, adapted, calibrations, loop)
 
     def prepare(self, X: Any, y: Any) -> Prepared:
         """Return what `fit` trains on: the rows encoded and split, and the seeds of all that follows.
@@ -354,7 +358,13 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
         return min(self.max_epochs, self._patience + 1) if self.early_stopping else self.max_epochs
 
     def _make_loop(
-        self, module: nn.Module, rule: UpdateRule, n_rows: int, scores: EpochScores, device: torch.device
+        self,
+        module: nn.Module,
+        rule: UpdateRule,
+        n_rows: int,
+        scores: EpochScores,
+        device: torch.device,
+        epochs: int | None,
     ) -> TrainingLoop:
         optimizer, options = choose_optimizer(
             self.optimizer,
@@ -368,11 +378,11 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
             callbacks.append(("averaging", WeightAveraging(self.ema_decay)))
         callbacks.append(("scores", scores))
         if self.lr_schedule == "cosine":
-            callbacks.append(("lr_schedule", CosineSchedule()))
+            callbacks.append(("lr_schedule", CosineSchedule(self.max_epochs)))
         if self.verbose:
             callbacks.append(("progress", EpochProgress()))
         callbacks.extend(self.callbacks or [])
-        if self.early_stopping:
+        if self.early_stopping and epochs is None:
             stop = EarlyStopping("valid_score", self._patience, 0.0, lower_is_better=False, load_best=True)
             callbacks.append(("early_stopping", stop))
         return TrainingLoop(
@@ -381,18 +391,9 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
             n_rows=n_rows,
             optimizer=optimizer,
             lr=self.lr,
-            max_epochs=self.max_epochs,
+            max_epochs=self.max_epochs if epochs is None else epochs,
             callbacks=callbacks,
             device=device,
             verbose=0,
             **{f"optimizer__{name}": value for name, value in options.items()},
         )
-
-
-def _plain_scalars(epoch: Mapping[str, Any]) -> dict[str, float]:
-    """Keep the numbers of an epoch's record; skorch's per-batch lists and best-so-far flags go."""
-    return {
-        name: value if isinstance(value, int) else float(value)
-        for name, value in epoch.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and not name.endswith("_count")
-    }

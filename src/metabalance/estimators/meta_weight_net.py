@@ -39,7 +39,7 @@ class MetaWeightNetClassifier(ImbalancedClassifier):
         ``torch.vmap`` can take apart.
     module, n_members, hidden_sizes, dropout, numerical_embedding, n_bins, class_weight, \
 label_smoothing, optimizer, lr, weight_decay, max_grad_norm, ema_decay, lr_schedule, max_epochs, \
-early_stopping, validation_fraction, scoring, calibration, callbacks, device, random_state, verbose
+early_stopping, validation_fraction, refit, scoring, calibration, callbacks, device, random_state, verbose
         As in `NeuralClassifier`.
     **module_and_optimizer_parameters
         ``module__…`` and ``optimizer__…``.
@@ -99,6 +99,7 @@ early_stopping, validation_fraction, scoring, calibration, callbacks, device, ra
         max_epochs: int = 50,
         early_stopping: bool | int = True,
         validation_fraction: float = 0.2,
+        refit: bool = False,
         scoring: Any = None,
         calibration: str | None = "auto",
         callbacks: Any = None,
@@ -131,6 +132,7 @@ early_stopping, validation_fraction, scoring, calibration, callbacks, device, ra
         self.max_epochs = max_epochs
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
+        self.refit = refit
         self.scoring = scoring
         self.calibration = calibration
         self.callbacks = callbacks

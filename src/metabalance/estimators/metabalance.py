@@ -52,8 +52,8 @@ class MetaBalanceClassifier(ImbalancedClassifier):
         ones. May be changed after the fit.
     module, n_members, hidden_sizes, dropout, numerical_embedding, n_bins, loss, \
 class_weight, label_smoothing, optimizer, lr, weight_decay, max_grad_norm, ema_decay, lr_schedule, \
-max_epochs, early_stopping, validation_fraction, scoring, calibration, callbacks, device, random_state, \
-verbose
+max_epochs, early_stopping, validation_fraction, refit, scoring, calibration, callbacks, device, \
+random_state, verbose
         As in `NeuralClassifier`, but for ``lr``, whose default is 0.005. ``loss="logit_adjusted"`` is meant
         for natural batches: with balanced query batches, as they are by default, it corrects twice.
     **module_and_optimizer_parameters
@@ -120,6 +120,7 @@ verbose
         max_epochs: int = 50,
         early_stopping: bool | int = True,
         validation_fraction: float = 0.2,
+        refit: bool = False,
         scoring: Any = None,
         calibration: str | None = "auto",
         callbacks: Any = None,
@@ -156,6 +157,7 @@ verbose
         self.max_epochs = max_epochs
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
+        self.refit = refit
         self.scoring = scoring
         self.calibration = calibration
         self.callbacks = callbacks

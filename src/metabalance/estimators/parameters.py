@@ -81,4 +81,8 @@ def check_shared_parameters(estimator: Any) -> None:
                 f"calibration={estimator.calibration!r} needs held-out rows, which early_stopping=False does "
                 "not leave: set early_stopping, or calibration=None"
             )
+    if not isinstance(estimator.refit, bool):
+        raise TypeError(f"refit must be True or False, got {estimator.refit!r}")
+    if estimator.refit and not estimator.early_stopping:
+        raise ValueError("refit=True needs held-out rows to choose the epochs by: set early_stopping")
     check_number("validation_fraction", estimator.validation_fraction, above=0, below=1)

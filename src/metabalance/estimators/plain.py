@@ -74,6 +74,10 @@ class NeuralClassifier(ImbalancedClassifier):
         on it, and restore the best epoch's parameters. Each class needs two rows.
     validation_fraction : float in (0, 1), default=0.2
         Share of each class that is held out.
+    refit : bool, default=False
+        Where the same rows are held out from the whole network (one member, strategies that make rows up, a
+        module or loss of your own), train again on all rows, for as many epochs as were best. The calibration
+        stays that of the first training, and so does ``history_``.
     scoring : str, scorer or None, default=None
         scikit-learn scorer that early stopping follows; None is refinement, minus the cross-entropy of the
         held-out rows once their probabilities are calibrated (Berta et al. 2025), with each class weighing as
@@ -146,6 +150,7 @@ class NeuralClassifier(ImbalancedClassifier):
         max_epochs: int = 50,
         early_stopping: bool | int = True,
         validation_fraction: float = 0.2,
+        refit: bool = False,
         scoring: Any = None,
         calibration: str | None = "auto",
         callbacks: Any = None,
@@ -174,6 +179,7 @@ class NeuralClassifier(ImbalancedClassifier):
         self.max_epochs = max_epochs
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
+        self.refit = refit
         self.scoring = scoring
         self.calibration = calibration
         self.callbacks = callbacks

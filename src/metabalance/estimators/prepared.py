@@ -51,6 +51,17 @@ class Prepared:
     init_seed: int
     stream_options: dict[str, Any]
 
+    def on_all_rows(self) -> "Prepared":
+        """The same with the held-out part among the rows that are trained on."""
+        if self.valid is None:
+            return self
+        train = Part(
+            torch.cat([self.train.x, self.valid.x]),
+            torch.cat([self.train.y, self.valid.y]),
+            np.concatenate([self.train.codes, self.valid.codes]),
+        )
+        return replace(self, train=train, valid=None)
+
 
 def with_rows(X: Any) -> Any:
     """Return X as something whose rows scikit-learn can take: tensors and other arrays become NumPy's."""

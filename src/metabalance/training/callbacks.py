@@ -59,9 +59,12 @@ class CosineSchedule(Callback):
     skorch's ``LRScheduler`` does so too, but wants to be told of every batch for it.
     """
 
+    def __init__(self, max_epochs: int) -> None:
+        self.max_epochs = max_epochs
+
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Take the optimizer in hand."""
-        self.schedule_ = CosineAnnealingLR(net.optimizer_, T_max=net.max_epochs)
+        self.schedule_ = CosineAnnealingLR(net.optimizer_, T_max=self.max_epochs)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Go one epoch down."""

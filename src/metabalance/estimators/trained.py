@@ -1,0 +1,70 @@
+"""What one training of a network leaves behind."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from metabalance.estimators.calibration import Calibration
+from metabalance.estimators.choices import count_members
+from metabalance.estimators.layout import TableLayout
+from metabalance.training import TrainingLoop
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network and how its training went.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    layout : TableLayout or None
+        What the default network knows of the columns.
+    adapted : dict of str to Tensor, or None
+        θ' by parameter name, where there are adapted parameters.
+    calibrations : dict
+        For "meta", and "adapted" where there is such, the calibration fitted to held-out rows, or None.
+    loop : TrainingLoop
+        As training has left it.
+    """
+
+    module: nn.Module
+    layout: TableLayout | None
+    adapted: dict[str, torch.Tensor] | None
+    calibrations: dict[str, Calibration | None]
+    loop: TrainingLoop
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """The numbers of every epoch; the training loss is a member's."""
+        epochs = [_plain_scalars(epoch) for epoch in self.loop.history]
+        for epoch in epochs:
+            if "train_loss" in epoch:  # an epoch that was broken off has none
+                epoch["train_loss"] /= count_members(self.module)  # summed over them in training
+        return epochs
+
+    def how_far_it_got(self, scored: bool) -> str:
+        """Say it of a training that was broken off; in one that is scored, that ends an epoch."""
+        last = "valid_score" if scored else "train_minority_recall"
+        finished = sum(last in epoch for epoch in self.loop.history)
+        return (
+            f"fit was broken off after {finished} finished epoch{'' if finished == 1 else 's'}; the best "
+            "parameters so far are kept"
+        )
+
+    @property
+    def best_epoch(self) -> int:
+        """The number, from 1, of the epoch with the best score on held-out rows."""
+        return 1 + int(np.argmax([epoch["valid_score"] for epoch in self.loop.history]))
+
+
+def _plain_scalars(epoch: Mapping[str, Any]) -> dict[str, float]:
+    """Keep the numbers of an epoch's record; skorch's per-batch lists and best-so-far flags go."""
+    return {
+        name: value if isinstance(value, int) else float(value)
+        for name, value in epoch.items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and not name.endswith("_count")
+    }
