@@ -104,7 +104,7 @@ def main() -> None:
         comparison = compare(
             X,
             y,
-            methods=[*NETWORKS, *RIVALS],
+            methods=[*NETWORKS, *RIVALS, "lightgbm:prior-corrected"],
             n_seeds=2,
             n_jobs=-1,
             dataset=SOURCES[name].title,

@@ -18,7 +18,16 @@ from benchmarks.development import SOURCES
 from benchmarks.markdown import as_table
 
 OURS = "metabalance"
-OTHERS = ("no-adaptation", "first-order", "naive", "over", "logit-adjusted", "lightgbm", "lightgbm:balanced")
+OTHERS = (
+    "no-adaptation",
+    "first-order",
+    "naive",
+    "over",
+    "logit-adjusted",
+    "lightgbm",
+    "lightgbm:balanced",
+    "lightgbm:prior-corrected",
+)
 LINEAR = ("logistic-regression", "logistic-regression:balanced")
 
 

@@ -155,3 +155,9 @@ def test_lightgbm_that_is_not_installed_is_named(monkeypatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "lightgbm", None)
     with pytest.raises(ValueError, match=r"LightGBM is not installed: pip install 'metabalance\[rivals\]'"):
         FIXED_METHODS["lightgbm"].build({}, 0)
+
+
+def test_lightgbm_can_be_corrected_to_a_balanced_prior() -> None:
+    plain, corrected = resolve_method("lightgbm"), resolve_method("lightgbm:prior-corrected")
+    assert repr(corrected.build({}, 3)) == repr(plain.build({}, 3))
+    assert (plain.post_hoc, corrected.post_hoc) == (None, correct_prior)

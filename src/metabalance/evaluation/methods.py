@@ -153,6 +153,14 @@ def _fixed_methods() -> dict[str, Method]:
     )
     for name, rival in RIVALS.items():
         methods[name] = Method(MethodInfo(name, rival.title, "rival", rival.description), rival.build)
+    fair = MethodInfo(
+        "lightgbm:prior-corrected",
+        "LightGBM, prior correction",
+        "rival",
+        "as LightGBM, its probabilities divided by the training frequencies (Saerens et al. 2002), so that "
+        "its decisions, too, are for classes of equal frequency",
+    )
+    methods[fair.name] = replace(methods["lightgbm"], info=fair, post_hoc=correct_prior)
     return methods
 
 
