@@ -27,6 +27,7 @@ MOST_ROWS = 12_000
 # What is chosen between: the pair of strategies and how the loops are weighed.
 SAMPLING: dict[str, dict[str, Any]] = {
     "natural/under, β 2": {"query_sampler": "under", "beta": 2.0},
+    "natural/under, β 1": {"query_sampler": "under", "beta": 1.0},
     "natural/under, β 0.5": {"query_sampler": "under", "beta": 0.5},
     "natural/over, β 0.5": {"query_sampler": "over", "beta": 0.5},
     "natural/natural, β 0.5": {"query_sampler": "natural", "beta": 0.5},
@@ -38,22 +39,20 @@ LOOPS: dict[str, dict[str, Any]] = {
     "γ 0.5": {"inner_lr": 0.5},
     "first order": {"order": "first"},
     "predicting at θ′": {"predict_with": "adapted"},
-    "8 meta steps": {"meta_steps": 8},
+    "batches of 64 and 64, lr 0.003": {"support_batch_size": 64, "query_batch_size": 64, "lr": 0.003},
 }
 INGREDIENTS: dict[str, dict[str, Any]] = {
     "one member": {"n_members": 1},
     "numbers without embedding": {"numerical_embedding": None},
     "periodic embedding": {"numerical_embedding": "periodic"},
-    "12 bins": {"n_bins": 12},
     "uncalibrated": {"calibration": None},
     "stopped by ROC-AUC": {"scoring": "roc_auc"},
     "constant learning rate": {"lr_schedule": "constant"},
-    "learning rate × 2": {"lr": 0.01},
     "no weight decay": {"weight_decay": 0.0},
-    "dropout 0.1": {"dropout": 0.1},
+    "no dropout": {"dropout": 0.0},
     "label smoothing 0.05": {"label_smoothing": 0.05},
     "gradient clipping at 1": {"max_grad_norm": 1.0},
-    "weight averaging (EMA 0.98)": {"ema_decay": 0.98},
+    "no weight averaging": {"ema_decay": None},
 }
 PLAIN: dict[str, dict[str, Any]] = {
     "plain, natural": {},

@@ -81,3 +81,22 @@ def test_an_epoch_that_is_broken_off_leaves_the_average() -> None:
     net.update()
     averaging.on_train_end(net)
     assert net.weight == pytest.approx(1.25)
+
+
+def test_statistics_of_batch_norm_are_averaged_and_whole_numbers_kept() -> None:
+    net, averaging = _Net(), WeightAveraging(0.75)
+    net.module_ = torch.nn.Sequential(torch.nn.BatchNorm1d(1))
+    net.module_.register_buffer("place", torch.tensor([3]))
+    net.optimizer_ = torch.optim.SGD(net.module_.parameters(), lr=0.1)
+    averaging.on_train_begin(net)
+    averaging.on_epoch_begin(net)
+    means = []
+    for value in (1.0, 3.0, 5.0):
+        net.module_(torch.full((2, 1), value)).sum().backward()
+        net.optimizer_.step()
+        means.append(net.module_[0].running_mean.item())
+    averaging.on_epoch_end(net)
+    expected = (means[0] * 0.75 + means[1] * 0.25) * 0.75 + means[2] * 0.25
+    assert net.module_[0].running_mean.item() == pytest.approx(expected)
+    assert net.module_[0].num_batches_tracked.item() == 3
+    assert net.module_.place.item() == 3

@@ -34,7 +34,7 @@ class MetaBalanceClassifier(ImbalancedClassifier):
         How query rows are drawn (outer loop), usually balanced.
     inner_lr : float, default=0.1
         Step size γ of the inner step, at least 0; 0 is plain training on query + beta · support batches.
-    beta : float, default=0.5
+    beta : float, default=2.0
         Weight β of the support loss in the outer loss, at least 0.
     meta_steps : int, default=1
         Pairs S of batches in an outer update.
@@ -95,7 +95,7 @@ random_state, verbose
         support_sampler: Any = "natural",
         query_sampler: Any = "under",
         inner_lr: float = 0.1,
-        beta: float = 0.5,
+        beta: float = 2.0,
         meta_steps: int = 1,
         support_batch_size: int = 128,
         query_batch_size: int = 128,
@@ -115,7 +115,7 @@ random_state, verbose
         lr: float = 0.005,
         weight_decay: float = 0.01,
         max_grad_norm: float | None = None,
-        ema_decay: float | None = None,
+        ema_decay: float | None = 0.98,
         lr_schedule: str = "cosine",
         max_epochs: int = 50,
         early_stopping: bool | int = True,

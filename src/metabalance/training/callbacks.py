@@ -1,6 +1,7 @@
 """What happens after an epoch: scores into the history, a lower learning rate, and a progress bar."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from skorch.callbacks import Callback
+from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -76,7 +78,7 @@ class WeightAveraging(Callback):
 
     The average starts as the first update leaves the parameters. At the end of an epoch it changes places
     with them, so that it is what is scored and kept; the next epoch goes on with the parameters as training
-    left them. Buffers, such as the statistics of BatchNorm, are not averaged.
+    left them. Buffers of floats, such as the statistics of BatchNorm, are averaged alike.
     """
 
     def __init__(self, decay: float) -> None:
@@ -84,8 +86,8 @@ class WeightAveraging(Callback):
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Follow the optimizer."""
-        average = get_ema_multi_avg_fn(self.decay)  # type: ignore[no-untyped-call]
-        self.average_ = AveragedModel(net.module_, multi_avg_fn=average)
+        self._average_floats = get_ema_multi_avg_fn(self.decay)  # type: ignore[no-untyped-call]
+        self.average_ = AveragedModel(net.module_, multi_avg_fn=self._average, use_buffers=True)
         net.optimizer_.register_step_post_hook(lambda *_: self.average_.update_parameters(net.module_))
         self.shown_ = False
 
@@ -103,15 +105,26 @@ class WeightAveraging(Callback):
         if not self.shown_:
             self._change_places(net)
 
+    def _average(self, averages: list[Tensor], current: list[Tensor], count: Any) -> None:
+        if averages[0].is_floating_point():
+            self._average_floats(averages, current, count)
+        else:  # whole numbers would be rounded down
+            for average, now in zip(averages, current, strict=True):
+                average.copy_(now)
+
     def _change_places(self, net: Any) -> None:
         self.shown_ = not self.shown_
+        mine, average = net.module_, self.average_.module
+        pairs = zip(
+            chain(mine.parameters(), mine.buffers()),
+            chain(average.parameters(), average.buffers()),
+            strict=True,
+        )
         with torch.no_grad():
-            for mine, average in zip(
-                net.module_.parameters(), self.average_.module.parameters(), strict=True
-            ):
-                kept = mine.clone()
-                mine.copy_(average)
-                average.copy_(kept)
+            for one, other in pairs:
+                kept = one.clone()
+                one.copy_(other)
+                other.copy_(kept)
 
 
 class EpochProgress(Callback):
