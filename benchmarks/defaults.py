@@ -39,7 +39,7 @@ LOOPS: dict[str, dict[str, Any]] = {
     "γ 0.5": {"inner_lr": 0.5},
     "first order": {"order": "first"},
     "predicting at θ′": {"predict_with": "adapted"},
-    "batches of 64 and 64, lr 0.003": {"support_batch_size": 64, "query_batch_size": 64, "lr": 0.003},
+    "batches of 128 and 128": {"support_batch_size": 128, "query_batch_size": 128, "lr": 0.005},
 }
 INGREDIENTS: dict[str, dict[str, Any]] = {
     "one member": {"n_members": 1},

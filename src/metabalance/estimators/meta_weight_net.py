@@ -94,7 +94,7 @@ early_stopping, validation_fraction, refit, scoring, calibration, callbacks, dev
         lr: float = 0.003,
         weight_decay: float = 0.01,
         max_grad_norm: float | None = None,
-        ema_decay: float | None = 0.98,
+        ema_decay: float | None = 0.99,
         lr_schedule: str = "cosine",
         max_epochs: int = 50,
         early_stopping: bool | int = True,

@@ -38,7 +38,7 @@ class MetaBalanceClassifier(ImbalancedClassifier):
         Weight β of the support loss in the outer loss, at least 0.
     meta_steps : int, default=1
         Pairs S of batches in an outer update.
-    support_batch_size, query_batch_size : int, default=128
+    support_batch_size, query_batch_size : int, default=64
         Rows in each support and each query batch.
     order : {"exact", "first"}, default="exact"
         Whether the outer gradient includes the second-order term.
@@ -54,8 +54,8 @@ class MetaBalanceClassifier(ImbalancedClassifier):
 class_weight, label_smoothing, optimizer, lr, weight_decay, max_grad_norm, ema_decay, lr_schedule, \
 max_epochs, early_stopping, validation_fraction, refit, scoring, calibration, callbacks, device, \
 random_state, verbose
-        As in `NeuralClassifier`, but for ``lr``, whose default is 0.005. ``loss="logit_adjusted"`` is meant
-        for natural batches: with balanced query batches, as they are by default, it corrects twice.
+        As in `NeuralClassifier`. ``loss="logit_adjusted"`` is meant for natural batches: with balanced query
+        batches, as they are by default, it corrects twice.
     **module_and_optimizer_parameters
         ``module__…`` and ``optimizer__…``.
 
@@ -97,8 +97,8 @@ random_state, verbose
         inner_lr: float = 0.1,
         beta: float = 2.0,
         meta_steps: int = 1,
-        support_batch_size: int = 128,
-        query_batch_size: int = 128,
+        support_batch_size: int = 64,
+        query_batch_size: int = 64,
         order: str = "exact",
         engine: str = "auto",
         predict_with: str = "meta",
@@ -112,10 +112,10 @@ random_state, verbose
         class_weight: Any = None,
         label_smoothing: float = 0.0,
         optimizer: Any = "adamw",
-        lr: float = 0.005,
+        lr: float = 0.003,
         weight_decay: float = 0.01,
         max_grad_norm: float | None = None,
-        ema_decay: float | None = 0.98,
+        ema_decay: float | None = 0.99,
         lr_schedule: str = "cosine",
         max_epochs: int = 50,
         early_stopping: bool | int = True,

@@ -62,9 +62,9 @@ class NeuralClassifier(ImbalancedClassifier):
         Weight decay of the optimizer; biases and normalisation layers are spared.
     max_grad_norm : float or None, default=None
         Norm that a gradient is cut down to where it is larger.
-    ema_decay : float in (0, 1) or None, default=0.98
+    ema_decay : float in (0, 1) or None, default=0.99
         Score, keep and predict with an exponential moving average of the parameters over the updates, with
-        this decay for each: 0.98 averages over some fifty of them. None takes the parameters as they are.
+        this decay for each: 0.99 averages over some hundred of them. None takes the parameters as they are.
     lr_schedule : {"constant", "cosine"}, default="cosine"
         Learning rate over the epochs; "cosine" falls to 0 at ``max_epochs``.
     max_epochs : int, default=50
@@ -145,7 +145,7 @@ class NeuralClassifier(ImbalancedClassifier):
         lr: float = 0.003,
         weight_decay: float = 0.01,
         max_grad_norm: float | None = None,
-        ema_decay: float | None = 0.98,
+        ema_decay: float | None = 0.99,
         lr_schedule: str = "cosine",
         max_epochs: int = 50,
         early_stopping: bool | int = True,

@@ -1,6 +1,6 @@
 """What happens after an epoch: scores into the history, a lower learning rate, and a progress bar."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import chain
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from metabalance.training.looks import Look, Probabilities, Seen
 
+Tensors = tuple[Tensor, ...] | list[Tensor]
 ScorePart = Callable[[Probabilities, NDArray[np.int64]], float]
 
 
@@ -105,7 +106,7 @@ class WeightAveraging(Callback):
         if not self.shown_:
             self._change_places(net)
 
-    def _average(self, averages: list[Tensor], current: list[Tensor], count: Any) -> None:
+    def _average(self, averages: Tensors, current: Tensors, count: Any) -> None:
         if averages[0].is_floating_point():
             self._average_floats(averages, current, count)
         else:  # whole numbers would be rounded down
