@@ -53,3 +53,15 @@ def left_out_table(folds: pd.DataFrame) -> pd.DataFrame:
     frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("table")
     mean = {"chosen on the others": "", "its rank here": frame["its rank here"].mean(), "best here": ""}
     return pd.concat([frame, pd.DataFrame([mean], index=["mean"]).rename_axis("table")])
+
+
+def hindsight_table(folds: pd.DataFrame, candidates: list[str], default: str) -> pd.DataFrame:
+    """Return what the best candidate of every table would gain over the default, metric by metric.
+
+    The best is picked by the very scores that are compared, so that luck counts for it: an automatic choice
+    can only gain less.
+    """
+    values = by_table(folds)[list(METRICS)].unstack("method")
+    gains = {metric: values[metric][candidates].max(axis=1) - values[metric][default] for metric in METRICS}
+    frame = pd.DataFrame(gains).rename_axis("table")
+    return pd.concat([frame, frame.mean().to_frame("mean").T.rename_axis("table")])
