@@ -21,13 +21,10 @@ from metabalance.evaluation.rivals import RIVALS
 NETWORKS = (
     "metabalance",
     "no-adaptation",
-    "first-order",
     "naive",
     "over",
     "under",
-    "smote",
     "class-weighted",
-    "focal",
     "logit-adjusted",
 )
 

@@ -20,7 +20,6 @@ from benchmarks.markdown import as_table
 OURS = "metabalance"
 OTHERS = (
     "no-adaptation",
-    "first-order",
     "naive",
     "over",
     "logit-adjusted",
