@@ -202,3 +202,8 @@ def test_a_flat_output_is_one_logit() -> None:
     assert choose_module(flat, {}, example=torch.zeros(2, 4), n_classes=2, **options) is not flat
     with pytest.raises(ValueError, match=r"logits of shape \(batch, 3\) for 3 classes, got \(2,\)"):
         choose_module(flat, {}, example=torch.zeros(2, 4), n_classes=3, **options)
+
+
+def test_roc_auc_of_many_classes_has_another_name() -> None:
+    with pytest.raises(ValueError, match="scoring='roc_auc' is for two classes, got 3: use 'roc_auc_ovr'"):
+        choose_score("roc_auc", np.arange(3), np.array([5, 3, 2]))

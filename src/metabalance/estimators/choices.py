@@ -295,6 +295,8 @@ def choose_score(
         return refinement
     if scoring == "roc_auc" and len(classes) == 2:
         return roc_auc
+    if scoring == "roc_auc":
+        raise ValueError(f"scoring='roc_auc' is for two classes, got {len(classes)}: use 'roc_auc_ovr'")
     scorer = get_scorer(scoring)
     by_name = isinstance(scoring, str)
     labels = np.arange(len(classes)) if by_name else classes
