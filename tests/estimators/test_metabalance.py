@@ -77,8 +77,8 @@ def test_compiling_is_left_to_fits_whose_sure_epochs_pay_for_it(monkeypatch) -> 
     y = np.arange(5120) % 2
     for options in ({"early_stopping": False, "max_epochs": 2}, {"early_stopping": 3, "max_epochs": 5}):
         MetaBalanceClassifier(module=nn.Linear(3, 1), random_state=0, **options).fit(X, y)
-    # 256 rows an update; 5,120 rows an epoch, and 4,096 where a fifth is held out.
-    assert asked == [2 * 20, 4 * 16]
+    # 128 rows an update; 5,120 rows an epoch, and 4,096 where a fifth is held out.
+    assert asked == [2 * 40, 4 * 32]
 
 
 def test_adapted_parameters_are_one_inner_step_on_the_training_rows(binary) -> None:

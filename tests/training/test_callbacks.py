@@ -59,7 +59,7 @@ class _Net:
 
 
 def test_the_average_is_looked_at_and_training_goes_on_without_it() -> None:
-    net, averaging = _Net(), WeightAveraging(0.75)
+    net, averaging = _Net(), WeightAveraging(0.1)
     averaging.on_train_begin(net)
     for epoch in range(2):
         averaging.on_epoch_begin(net)
@@ -67,24 +67,24 @@ def test_the_average_is_looked_at_and_training_goes_on_without_it() -> None:
         net.update()
         net.update()
         averaging.on_epoch_end(net)
-        # from 1 after the first update, each later one counts a quarter
-        assert net.weight == pytest.approx([1.25, (1.25 * 0.75 + 0.75) * 0.75 + 1.0][epoch])
+        # from 1 after the first update, each later one counts nine tenths
+        assert net.weight == pytest.approx([1.9, (1.9 * 0.1 + 3 * 0.9) * 0.1 + 4 * 0.9][epoch])
     averaging.on_train_end(net)
-    assert net.weight == pytest.approx(2.265625)
+    assert net.weight == pytest.approx(3.889)
 
 
 def test_an_epoch_that_is_broken_off_leaves_the_average() -> None:
-    net, averaging = _Net(), WeightAveraging(0.75)
+    net, averaging = _Net(), WeightAveraging(0.1)
     averaging.on_train_begin(net)
     averaging.on_epoch_begin(net)
     net.update()
     net.update()
     averaging.on_train_end(net)
-    assert net.weight == pytest.approx(1.25)
+    assert net.weight == pytest.approx(1.9)
 
 
 def test_statistics_of_batch_norm_are_averaged_and_whole_numbers_kept() -> None:
-    net, averaging = _Net(), WeightAveraging(0.75)
+    net, averaging = _Net(), WeightAveraging(0.1)
     net.module_ = torch.nn.Sequential(torch.nn.BatchNorm1d(1))
     net.module_.register_buffer("place", torch.tensor([3]))
     net.optimizer_ = torch.optim.SGD(net.module_.parameters(), lr=0.1)
@@ -96,7 +96,21 @@ def test_statistics_of_batch_norm_are_averaged_and_whole_numbers_kept() -> None:
         net.optimizer_.step()
         means.append(net.module_[0].running_mean.item())
     averaging.on_epoch_end(net)
-    expected = (means[0] * 0.75 + means[1] * 0.25) * 0.75 + means[2] * 0.25
+    expected = (means[0] * 0.1 + means[1] * 0.9) * 0.1 + means[2] * 0.9
     assert net.module_[0].running_mean.item() == pytest.approx(expected)
     assert net.module_[0].num_batches_tracked.item() == 3
     assert net.module_.place.item() == 3
+
+
+def test_the_beginning_is_forgotten_faster() -> None:
+    net, averaging = _Net(), WeightAveraging(0.9)
+    averaging.on_train_begin(net)
+    averaging.on_epoch_begin(net)
+    expected = 1.0
+    for n in range(1, 101):
+        net.update()
+        if n > 1:
+            decay = min(0.9, n / (9 + n))
+            expected = decay * expected + (1 - decay) * n
+    averaging.on_epoch_end(net)
+    assert net.weight == pytest.approx(expected, rel=1e-5)

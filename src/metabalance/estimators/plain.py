@@ -64,7 +64,8 @@ class NeuralClassifier(ImbalancedClassifier):
         Norm that a gradient is cut down to where it is larger.
     ema_decay : float in (0, 1) or None, default=0.99
         Score, keep and predict with an exponential moving average of the parameters over the updates, with
-        this decay for each: 0.99 averages over some hundred of them. None takes the parameters as they are.
+        this decay for each (and a smaller one for the first nine hundred): 0.99 averages over some hundred of
+        them. None takes the parameters as they are.
     lr_schedule : {"constant", "cosine"}, default="cosine"
         Learning rate over the epochs; "cosine" falls to 0 at ``max_epochs``.
     max_epochs : int, default=50

@@ -77,9 +77,11 @@ class CosineSchedule(Callback):
 class WeightAveraging(Callback):
     """Let everything that looks at an epoch's network see the moving average of its parameters.
 
-    The average starts as the first update leaves the parameters. At the end of an epoch it changes places
-    with them, so that it is what is scored and kept; the next epoch goes on with the parameters as training
-    left them. Buffers of floats, such as the statistics of BatchNorm, are averaged alike.
+    The average starts as the first update leaves the parameters, and forgets faster in the beginning: after n
+    updates the decay is at most (1 + n) / (10 + n), so that where training began does not hold it up. At the
+    end of an epoch it changes places with them, so that it is what is scored and kept; the next epoch goes on
+    with the parameters as training left them. Buffers of floats, such as the statistics of BatchNorm, are
+    averaged alike.
     """
 
     def __init__(self, decay: float) -> None:
@@ -87,7 +89,6 @@ class WeightAveraging(Callback):
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Follow the optimizer."""
-        self._average_floats = get_ema_multi_avg_fn(self.decay)  # type: ignore[no-untyped-call]
         self.average_ = AveragedModel(net.module_, multi_avg_fn=self._average, use_buffers=True)
         net.optimizer_.register_step_post_hook(lambda *_: self.average_.update_parameters(net.module_))
         self.shown_ = False
@@ -108,7 +109,8 @@ class WeightAveraging(Callback):
 
     def _average(self, averages: Tensors, current: Tensors, count: Any) -> None:
         if averages[0].is_floating_point():
-            self._average_floats(averages, current, count)
+            decay = min(self.decay, (1 + float(count)) / (10 + float(count)))
+            get_ema_multi_avg_fn(decay)(averages, current, count)  # type: ignore[no-untyped-call]
         else:  # whole numbers would be rounded down
             for average, now in zip(averages, current, strict=True):
                 average.copy_(now)
