@@ -49,7 +49,7 @@ def test_every_option_changes_the_result(binary, options) -> None:
 
 def test_the_rare_class_gets_more_probability_than_from_plain_training(binary) -> None:
     X, y = binary
-    options = {"random_state": 0, "max_epochs": 10, "calibration": None}
+    options = {"random_state": 0, "max_epochs": 10, "calibration": None, "ema_decay": None}
     plain = NeuralClassifier(**options).fit(X, y).predict_proba(X)
     weighted = MetaWeightNetClassifier(**options).fit(X, y).predict_proba(X)
     assert weighted[:, 1].mean() > 1.2 * plain[:, 1].mean()
