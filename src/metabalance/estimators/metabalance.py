@@ -61,11 +61,10 @@ random_state, verbose
 
     Notes
     -----
-    The defaults were set after measurements on nine development tables (``docs/results/defaults.md``): the
-    pair of strategies and β by the lowest mean rank, which leaving each table out in turn confirms. Many
-    settings come out within the noise of those tables, γ between 0 and 0.5, first or exact order, and
-    predicting at θ or at θ' among them. The paper's are γ 0.01, β 0, S 80; on its two credit tasks γ 0.1 was
-    the largest step that gained on both (``paper/FINDINGS.md``).
+    The defaults were chosen by mean rank on nine development tables. The published table of them
+    (``docs/results/defaults.md``) is still of an earlier network and earlier defaults. The paper's are γ 0.01,
+    β 0, S 80; on its two credit tasks γ 0.1 was the largest step that gained on both
+    (``paper/FINDINGS.md``).
 
     Attributes
     ----------
