@@ -62,8 +62,8 @@ random_state, verbose
     Notes
     -----
     The defaults were chosen by mean rank on nine development tables. The published table of them
-    (``docs/results/defaults.md``) is still of an earlier network and earlier defaults. The paper's are γ 0.01,
-    β 0, S 80; on its two credit tasks γ 0.1 was the largest step that gained on both
+    (``docs/results/defaults.md``) is still of an earlier network and earlier defaults. The paper's are
+    γ 0.01, β 0, S 80; on its two credit tasks γ 0.1 was the largest step that gained on both
     (``paper/FINDINGS.md``).
 
     Attributes
