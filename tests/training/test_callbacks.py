@@ -83,10 +83,12 @@ def test_an_epoch_that_is_broken_off_leaves_the_average() -> None:
     assert net.weight == pytest.approx(1.9)
 
 
-def test_statistics_of_batch_norm_are_averaged_and_whole_numbers_kept() -> None:
+def test_statistics_of_batch_norm_are_averaged_and_other_buffers_left_alone() -> None:
     net, averaging = _Net(), WeightAveraging(0.1)
     net.module_ = torch.nn.Sequential(torch.nn.BatchNorm1d(1))
-    net.module_.register_buffer("place", torch.tensor([3]))
+    mask = torch.tensor([0.0, -torch.inf]).expand(3, 2)
+    net.module_.register_buffer("mask", mask)
+    net.module_.register_parameter("frozen", torch.nn.Parameter(torch.ones(1), requires_grad=False))
     net.optimizer_ = torch.optim.SGD(net.module_.parameters(), lr=0.1)
     averaging.on_train_begin(net)
     averaging.on_epoch_begin(net)
@@ -99,7 +101,8 @@ def test_statistics_of_batch_norm_are_averaged_and_whole_numbers_kept() -> None:
     expected = (means[0] * 0.1 + means[1] * 0.9) * 0.1 + means[2] * 0.9
     assert net.module_[0].running_mean.item() == pytest.approx(expected)
     assert net.module_[0].num_batches_tracked.item() == 3
-    assert net.module_.place.item() == 3
+    assert torch.equal(net.module_.mask, mask)
+    assert net.module_.frozen.item() == 1
 
 
 def test_the_beginning_is_forgotten_faster() -> None:

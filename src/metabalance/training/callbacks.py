@@ -1,7 +1,6 @@
 """What happens after an epoch: scores into the history, a lower learning rate, and a progress bar."""
 
 from collections.abc import Callable
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -10,13 +9,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from skorch.callbacks import Callback
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from metabalance.training.looks import Look, Probabilities, Seen
 
-Tensors = tuple[Tensor, ...] | list[Tensor]
 ScorePart = Callable[[Probabilities, NDArray[np.int64]], float]
 
 
@@ -80,8 +77,8 @@ class WeightAveraging(Callback):
     The average starts as the first update leaves the parameters, and forgets faster in the beginning: after n
     updates the decay is at most (1 + n) / (10 + n), so that where training began does not hold it up. At the
     end of an epoch it changes places with them, so that it is what is scored and kept; the next epoch goes on
-    with the parameters as training left them. Buffers of floats, such as the statistics of BatchNorm, are
-    averaged alike.
+    with the parameters as training left them. Running means and variances of BatchNorm are averaged alike;
+    other buffers, and parameters that are not trained, stay as they are.
     """
 
     def __init__(self, decay: float) -> None:
@@ -89,45 +86,53 @@ class WeightAveraging(Callback):
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Follow the optimizer."""
-        self.average_ = AveragedModel(net.module_, multi_avg_fn=self._average, use_buffers=True)
-        net.optimizer_.register_step_post_hook(lambda *_: self.average_.update_parameters(net.module_))
+        self.followed_ = _averaged_tensors(net.module_)
+        self.averages_ = [tensor.detach().clone() for tensor in self.followed_]
+        self.updates_ = 0
         self.shown_ = False
+        net.optimizer_.register_step_post_hook(lambda *_: self._update())
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Put the parameters back."""
         if self.shown_:
-            self._change_places(net)
+            self._change_places()
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Show the average."""
-        self._change_places(net)
+        self._change_places()
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Keep the average, also where an epoch was broken off."""
         if not self.shown_:
-            self._change_places(net)
+            self._change_places()
 
-    def _average(self, averages: Tensors, current: Tensors, count: Any) -> None:
-        if averages[0].is_floating_point():
-            decay = min(self.decay, (1 + float(count)) / (10 + float(count)))
-            get_ema_multi_avg_fn(decay)(averages, current, count)  # type: ignore[no-untyped-call]
-        else:  # whole numbers would be rounded down
-            for average, now in zip(averages, current, strict=True):
-                average.copy_(now)
-
-    def _change_places(self, net: Any) -> None:
-        self.shown_ = not self.shown_
-        mine, average = net.module_, self.average_.module
-        pairs = zip(
-            chain(mine.parameters(), mine.buffers()),
-            chain(average.parameters(), average.buffers()),
-            strict=True,
-        )
+    def _update(self) -> None:
+        n = self.updates_
+        decay = min(self.decay, (1 + n) / (10 + n)) if n else 0.0
         with torch.no_grad():
-            for one, other in pairs:
-                kept = one.clone()
-                one.copy_(other)
-                other.copy_(kept)
+            for average, now in zip(self.averages_, self.followed_, strict=True):
+                average.lerp_(now, 1 - decay)
+        self.updates_ += 1
+
+    def _change_places(self) -> None:
+        with torch.no_grad():
+            for average, now in zip(self.averages_, self.followed_, strict=True):
+                kept = now.clone()
+                now.copy_(average)
+                average.copy_(kept)
+        self.shown_ = not self.shown_
+
+
+def _averaged_tensors(module: nn.Module) -> list[Tensor]:
+    """Parameters that are trained, and the statistics that BatchNorm keeps."""
+    statistics = [
+        kept
+        for part in module.modules()
+        if isinstance(part, nn.modules.batchnorm._NormBase)
+        for kept in (part.running_mean, part.running_var)
+        if kept is not None
+    ]
+    return [*(each for each in module.parameters() if each.requires_grad), *statistics]
 
 
 class EpochProgress(Callback):
