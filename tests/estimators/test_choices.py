@@ -71,6 +71,13 @@ def test_optimizers_by_name_and_class() -> None:
     assert choose_optimizer(torch.optim.Adagrad, {}, module) == (torch.optim.Adagrad, {})
 
 
+def test_an_optimizer_without_weight_decay() -> None:
+    module = nn.Linear(3, 2)
+    assert choose_optimizer(torch.optim.LBFGS, {"weight_decay": 0}, module) == (torch.optim.LBFGS, {})
+    with pytest.raises(ValueError, match=r"LBFGS has no weight decay, but weight_decay is 0.01: set"):
+        choose_optimizer(torch.optim.LBFGS, {"weight_decay": 0.01}, module)
+
+
 @pytest.mark.parametrize("options", [{"foreach": True}, {"foreach": None}, {"fused": False}])
 def test_the_implementation_of_an_optimizer_is_the_users_choice(options: dict[str, bool]) -> None:
     chosen, found = choose_optimizer("adamw", options, nn.Linear(3, 2))

@@ -8,6 +8,8 @@ from skorch.callbacks import Callback
 from torch.nn.utils._named_member_accessor import NamedMemberAccessor
 
 from metabalance import MetaBalanceClassifier, MetaWeightNetClassifier, NeuralClassifier
+from metabalance.estimators import base
+from metabalance.training import ERM, TrainingLoop, stratified_holdout
 from tests.estimators.conftest import QUICK
 
 EACH = pytest.mark.parametrize(
@@ -159,25 +161,62 @@ def test_callbacks_that_are_none_are_not_masked(estimator, binary) -> None:
     assert "callbacks_" not in str(caught.value)
 
 
-class _Followed(Callback):
-    def __init__(self) -> None:
-        self.trainings: list[list] = []
+def test_breaking_off_between_epochs_is_noticed(binary) -> None:
+    class BreakOff(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            if len(net.history) == 3:
+                raise KeyboardInterrupt
 
-    def on_train_begin(self, net, **kwargs):
-        self.trainings.append([net.n_rows])
+    with pytest.warns(UserWarning, match="broken off after 2 finished epochs"):
+        net = NeuralClassifier(callbacks=[BreakOff()], **{**QUICK, "max_epochs": 9}).fit(*binary)
+    assert net.interrupted_
 
-    def on_epoch_begin(self, net, **kwargs):
-        self.trainings[-1].append(net.optimizer_.param_groups[0]["lr"])
+
+def test_the_score_is_that_of_the_averaged_parameters_which_are_kept(binary) -> None:
+    X, y = binary
+    seen = []
+
+    def scorer(net, X, y):
+        seen.append(net.predict_proba(X))
+        return 0.0  # the first epoch is the best
+
+    options = {**QUICK, "n_members": 1, "lr": 0.05, "ema_decay": 0.9, "calibration": None}
+    net = NeuralClassifier(**options, scoring=scorer).fit(X, y)
+    _, held_out = stratified_holdout(y, 0.2, np.random.default_rng(_split_seed(net)), net.classes_)
+    np.testing.assert_allclose(net.predict_proba(X[held_out]), seen[0], rtol=1e-5)
+    assert np.abs(seen[1] - seen[0]).max() > 1e-4
+
+
+def _split_seed(net) -> int:
+    return int(np.random.RandomState(net.random_state).randint(2**31 - 1, size=3)[0])
+
+
+@pytest.fixture
+def trainings(monkeypatch) -> list[list]:
+    """For each training its rows, then the learning rate of every epoch."""
+    begun: list[list] = []
+
+    class Followed(TrainingLoop):
+        def train(self):
+            begun.append([self.n_rows])
+            return super().train()
+
+        def run_single_epoch(self, iterator, training, **kwargs):
+            if training:
+                begun[-1].append(self.optimizer_.param_groups[0]["lr"])
+            super().run_single_epoch(iterator, training, **kwargs)
+
+    monkeypatch.setattr(base, "TrainingLoop", Followed)
+    return begun
 
 
 @EACH
-def test_a_refit_takes_the_best_number_of_epochs_on_all_rows(estimator, binary) -> None:
+def test_a_refit_takes_the_best_number_of_epochs_on_all_rows(estimator, binary, trainings) -> None:
     X, y = binary
     scores = iter([0.1, 0.3, 0.2, 0.1])
-    followed = _Followed()
     options = {**QUICK, "n_members": 1, "max_epochs": 4, "scoring": lambda *about: next(scores)}
-    net = estimator(**options, refit=True, callbacks=[("followed", followed)]).fit(X, y)
-    (first, *rates), (second, *rates_again) = followed.trainings
+    net = estimator(**options, refit=np.True_).fit(X, y)
+    (first, *rates), (second, *rates_again) = trainings
     assert (first, second) == (320, 400)
     assert rates_again == rates[:2]  # two epochs were best, and the rate falls as if there were four
     assert len(net.history_) == 4
@@ -189,23 +228,28 @@ def test_a_refit_takes_the_best_number_of_epochs_on_all_rows(estimator, binary) 
     assert np.abs(net.predict_proba(X) - once.predict_proba(X)).max() > 1e-4
 
 
-def test_members_that_hold_out_rows_of_their_own_have_nothing_to_refit(binary) -> None:
-    X, y = binary
-    followed = _Followed()
-    NeuralClassifier(**QUICK, refit=True, callbacks=[("followed", followed)]).fit(X, y)
-    assert [rows for rows, *_ in followed.trainings] == [400]
+def test_members_that_hold_out_rows_of_their_own_have_nothing_to_refit(binary, trainings) -> None:
+    with pytest.warns(UserWarning, match="refit=True changes nothing here: each member holds out rows"):
+        NeuralClassifier(**QUICK, refit=True).fit(*binary)
+    assert [rows for rows, *_ in trainings] == [400]
 
 
-def test_a_refit_that_is_broken_off_leaves_the_first_network(binary) -> None:
-    class BreakOffTheSecond(_Followed):
-        def on_batch_end(self, net, **kwargs):
-            if len(self.trainings) == 2:
-                raise KeyboardInterrupt
+@pytest.mark.parametrize("when", ["before its first epoch", "in its first epoch"])
+def test_a_refit_that_is_broken_off_leaves_the_first_network(binary, trainings, monkeypatch, when) -> None:
+    owner, name = (base, "choose_loss") if when == "before its first epoch" else (ERM, "backward")
+    original = getattr(owner, name)
+
+    def interrupted(*args, **kwargs):
+        if len(trainings) == (1 if owner is base else 2):
+            raise KeyboardInterrupt
+        return original(*args, **kwargs)
 
     X, y = binary
     options = {**QUICK, "n_members": 1}
-    with pytest.warns(UserWarning, match="broken off after 2 finished epochs"):
-        net = NeuralClassifier(**options, refit=True, callbacks=[("stop", BreakOffTheSecond())]).fit(X, y)
-    assert net.interrupted_
     once = NeuralClassifier(**options).fit(X, y)
+    trainings.clear()
+    monkeypatch.setattr(owner, name, interrupted)
+    with pytest.warns(UserWarning, match="the second training, on all rows, was broken off; the network of"):
+        net = NeuralClassifier(**options, refit=True).fit(X, y)
+    assert net.interrupted_
     np.testing.assert_array_equal(net.predict_proba(X), once.predict_proba(X))

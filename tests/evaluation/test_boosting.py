@@ -17,18 +17,20 @@ def test_gaps_stay_and_categories_are_such_by_whatever_name() -> None:
     found = frame.transform(later)
     assert list(found.columns) == ["c0", "c1", "c2"]
     np.testing.assert_array_equal(found["c0"], [np.nan, 2.0])
-    assert list(found["c1"].cat.categories) == ["Bern", "Rome"]
-    assert found["c1"].tolist() == ["Rome", np.nan]  # what was never seen is a gap
+    assert list(found["c1"].cat.categories) == [0, 1]
+    assert found["c1"].tolist() == [1, np.nan]  # what was never seen is a gap
+    np.testing.assert_array_equal(frame.transform(train)["c1"], [0, 1, np.nan])
     assert found["c2"].tolist() == [0.0, 1.0]
 
 
 def test_rare_categories_of_many_share_one() -> None:
     counts = np.r_[np.full(MAX_CATEGORIES - 1, 3), np.ones(20, dtype=int)]
-    names = np.repeat([f"k{number:03d}" for number in range(len(counts))], counts)
+    names = np.repeat([f"k{number:03d}" for number in range(len(counts))], counts).astype(object)
+    names[:3] = "other"  # is a name as good as any
     frame = TreeFrame().fit(pd.DataFrame({"k": names}))
-    found = frame.transform(pd.DataFrame({"k": ["k000", names[-1], "unseen"]}))["c0"]
+    found = frame.transform(pd.DataFrame({"k": ["k001", names[-1], "unseen", "other"]}))["c0"]
     assert len(found.cat.categories) == MAX_CATEGORIES
-    assert found.tolist() == ["k000", "other", "other"]
+    assert found.tolist() == [0, MAX_CATEGORIES - 1, MAX_CATEGORIES - 1, MAX_CATEGORIES - 2]
 
 
 def test_text_among_numbers_is_named() -> None:

@@ -83,6 +83,25 @@ def test_an_epoch_that_is_broken_off_leaves_the_average() -> None:
     assert net.weight == pytest.approx(1.9)
 
 
+@pytest.mark.parametrize("at", ["shown", "hidden"])
+def test_being_broken_off_between_the_two_leaves_the_average(at) -> None:
+    net, averaging = _Net(), WeightAveraging(0.1)
+    net.module_.register_parameter("other", torch.nn.Parameter(torch.zeros(1)))
+    averaging.on_train_begin(net)
+    averaging.on_epoch_begin(net)
+    net.update()
+    net.update()
+    if at == "hidden":
+        averaging.on_epoch_end(net)
+    first, second = averaging.followed_
+    averaging.followed_ = [first, None]  # an AttributeError in the middle, in place of Ctrl-C
+    with pytest.raises(AttributeError):
+        averaging.on_epoch_end(net) if at == "shown" else averaging.on_epoch_begin(net)
+    averaging.followed_ = [first, second]
+    averaging.on_train_end(net)
+    assert net.weight == pytest.approx(1.9)
+
+
 def test_statistics_of_batch_norm_are_averaged_and_other_buffers_left_alone() -> None:
     net, averaging = _Net(), WeightAveraging(0.1)
     net.module_ = torch.nn.Sequential(torch.nn.BatchNorm1d(1))

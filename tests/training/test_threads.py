@@ -1,3 +1,5 @@
+import threading
+
 import pytest
 import torch
 from torch import nn
@@ -15,6 +17,38 @@ def test_one_thread_inside_and_the_callers_number_afterwards() -> None:
         with pytest.raises(KeyError), one_thread():
             raise KeyError
         assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_blocks_within_each_other_and_in_two_threads() -> None:
+    before = torch.get_num_threads()
+    entered, leave = threading.Event(), threading.Event()
+
+    def block() -> None:
+        with one_thread():
+            entered.set()
+            leave.wait(timeout=10)
+
+    try:
+        torch.set_num_threads(2)
+        with one_thread():
+            with one_thread():
+                pass
+            assert torch.get_num_threads() == 1
+            other = threading.Thread(target=block)
+            other.start()
+            entered.wait(timeout=10)
+        assert torch.get_num_threads() == 2
+        with one_thread():  # begins while another block lasts
+            leave.set()
+            other.join(timeout=10)
+        assert torch.get_num_threads() == 2
+        new = []
+        late = threading.Thread(target=lambda: new.append(torch.get_num_threads()))
+        late.start()
+        late.join(timeout=10)
+        assert new == [2]
     finally:
         torch.set_num_threads(before)
 

@@ -53,8 +53,12 @@ from metabalance.training import (
     watched_rows,
 )
 
-PATIENCE = 10
-WATCHED_ROWS = 4096
+PATIENCE = 6
+WATCHED_ROWS = 1024
+REFIT_CHANGES_NOTHING = (
+    "refit=True changes nothing here: each member holds out rows of its own, so that all rows are trained on"
+)
+REFIT_BROKEN_OFF = "the second training, on all rows, was broken off; the network of the first one is kept"
 
 
 class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
@@ -141,12 +145,19 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
         prepared = self.prepare(X, y)
         trained = self._train(prepared)
         interrupted, rows_drawn = trained.loop.interrupted_, trained.loop.budget_.rows_drawn
-        final = trained
-        if self.refit and prepared.valid is not None and not interrupted:
-            again = self._train(prepared.on_all_rows(), epochs=trained.best_epoch)
-            interrupted, rows_drawn = again.loop.interrupted_, rows_drawn + again.loop.budget_.rows_drawn
-            # What is half trained is worth less than what was held out from.
-            final = trained if interrupted else again
+        final, broken_off = trained, trained.how_far_it_got(bool(self.early_stopping))
+        if self.refit and prepared.valid is None:
+            warnings.warn(REFIT_CHANGES_NOTHING, UserWarning, stacklevel=2)
+        elif self.refit and not interrupted:
+            broken_off = REFIT_BROKEN_OFF
+            try:
+                again = self._train(prepared.on_all_rows(), epochs=trained.best_epoch)
+            except KeyboardInterrupt:
+                interrupted = True
+            else:
+                interrupted, rows_drawn = again.loop.interrupted_, rows_drawn + again.loop.budget_.rows_drawn
+                # What is half trained is worth less than what was held out from.
+                final = trained if interrupted else again
 
         self.set_fitted_input(
             prepared.encoder, prepared.classes, tuple(prepared.train.x.shape[1:]), prepared.device
@@ -159,7 +170,7 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
         self.rows_drawn_ = rows_drawn
         self.interrupted_ = interrupted
         if self.interrupted_:
-            warnings.warn(trained.how_far_it_got(bool(self.early_stopping)), UserWarning, stacklevel=2)
+            warnings.warn(broken_off, UserWarning, stacklevel=2)
         return self
 
     def _train(self, prepared: Prepared, epochs: int | None = None) -> Trained:

@@ -108,11 +108,13 @@ class CodedColumn:
 
     @property
     def outputs(self) -> tuple[bool, ...]:
-        """One output, categorical."""
-        return (True,)
+        """One output, categorical; none where all categories are rare, and so look alike."""
+        return (True,) * (self.n_codes > 1)
 
     def encode(self, values: Values, out: Values) -> None:
-        """Fill ``out`` of shape (n, 1) with code / n_codes."""
+        """Fill ``out`` of shape (n, len(outputs)) with code / n_codes."""
+        if not self.outputs:
+            return
         place: dict[str | None, int] = {name: 1 + index for index, name in enumerate(self.categories)}
         if self.missing:
             place[None] = self.n_codes - 1
@@ -129,21 +131,23 @@ def _places(values: Values, place: dict[str | None, int], unknown: int) -> NDArr
 
 def warn_of_doubtful_categories(values: Values, label: str) -> None:
     """Warn of text that hardly is a category: identifiers, and numbers with a few other values among them."""
-    known = [value for value in values if value is not None]
-    if len(known) < _FEWEST_TO_JUDGE:
+    counts = Counter(value for value in values if value is not None)
+    known = counts.total()
+    if known < _FEWEST_TO_JUDGE:
         return
-    if len(set(known)) > 0.9 * len(known):
+    if len(counts) > 0.9 * known:
         warnings.warn(
-            f"{label} holds {len(set(known))} different texts in {len(known)} rows, like an identifier or a "
-            "date, and is used as categories: drop it, or turn it into numbers",
+            f"{label} holds {len(counts)} different texts in {known} rows, like an identifier or a date, "
+            "which say next to nothing as categories: drop it, or turn it into numbers",
             UserWarning,
             stacklevel=4,
         )
         return
-    others = [value for value in known if not _is_number(value)]
-    if 0 < len(others) < 0.1 * len(known):
+    others = {value: count for value, count in counts.items() if not _is_number(value)}
+    if 0 < sum(others.values()) < 0.1 * known:
         warnings.warn(
-            f"{label} is used as categories because of {others[0]!r} among {len(known) - len(others)} "
+            f"{label} is used as categories because of {next(iter(others))!r} among "
+            f"{known - sum(others.values())} "
             "numbers: make such values blank if it is a column of numbers",
             UserWarning,
             stacklevel=4,

@@ -67,11 +67,21 @@ def choose_optimizer(
             defaults = {**defaults, "fused": True}
         return chosen, {**defaults, **options}
     if isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer):
-        return optimizer, dict(options)
+        options = dict(options)
+        if not _takes(optimizer, "weight_decay") and (decay := options.pop("weight_decay", 0)):
+            raise ValueError(
+                f"{optimizer.__name__} has no weight decay, but weight_decay is {decay!r}: set weight_decay=0"
+            )
+        return optimizer, options
     raise TypeError(
         f"optimizer must be a name or a subclass of torch.optim.Optimizer, got {optimizer!r}: pass the "
         "class, and its arguments as optimizer__… parameters"
     )
+
+
+def _takes(function: Any, name: str) -> bool:
+    parameters = inspect.signature(function).parameters
+    return name in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
 
 
 def _can_be_fused(module: nn.Module) -> bool:
@@ -101,11 +111,6 @@ def choose_loss(
     """
     if isinstance(loss, type):
         raise TypeError(f"loss must be a function or a loss object, got the class {loss.__name__}: make one")
-    if label_smoothing and (callable(loss) or loss == "focal"):
-        raise ValueError(
-            f"label_smoothing={label_smoothing!r} goes with loss={' or '.join(map(repr, SMOOTHED_LOSSES))}, "
-            f"got loss={loss!r}: use 0"
-        )
     if callable(loss):
         if class_weight is not None:
             raise ValueError(
@@ -128,6 +133,15 @@ def choose_loss(
     else:
         raise ValueError(f"loss must be one of {', '.join(LOSSES)} or a function, got {loss!r}")
     return chosen
+
+
+def check_label_smoothing(loss: Any, label_smoothing: float) -> None:
+    """Raise ValueError if labels are to be smoothed for a loss that cannot."""
+    if label_smoothing and (callable(loss) or loss == "focal"):
+        raise ValueError(
+            f"label_smoothing={label_smoothing!r} goes with loss={' or '.join(map(repr, SMOOTHED_LOSSES))}, "
+            f"got loss={loss!r}: use 0"
+        )
 
 
 def count_members(module: nn.Module) -> int:

@@ -14,7 +14,7 @@ from metabalance.estimators.tables import TableEncoder
 
 EMBEDDINGS = ("piecewise-linear", "periodic")
 ROWS_FOR_BINS = 100_000
-MOST_CODES = 256  # of all numbers together: what a row costs grows with them
+MOST_CODES = 128  # of all numbers together: what a row costs grows with them
 FEWEST_BINS = 4
 
 
@@ -70,7 +70,7 @@ def describe_table(x: Tensor, encoder: TableEncoder, embedding: str | None, n_bi
     embedding : {"piecewise-linear", "periodic"} or None
     n_bins : int
         Bins of a number at most, at least 2. There are fewer for a column with few values or in a table with
-        few rows, and in a table with many numbers, whose codes are 256 together as long as that leaves each
+        few rows, and in a table with many numbers, whose codes are 128 together as long as that leaves each
         number four bins.
     """
     rows = x[:: max(1, len(x) // ROWS_FOR_BINS)].cpu()

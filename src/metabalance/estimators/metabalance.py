@@ -76,8 +76,7 @@ random_state, verbose
     References
     ----------
     .. [1] Bansal, Goldblum, Cherepanova, Schwarzschild, Bruss, Goldstein. MetaBalance: High-Performance
-    Neural
-       Networks for Class-Imbalanced Data. 2021, arXiv:2106.09643.
+       Neural Networks for Class-Imbalanced Data. 2021, arXiv:2106.09643.
 
     Examples
     --------

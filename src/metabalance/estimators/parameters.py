@@ -3,8 +3,10 @@
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
+
 from metabalance.estimators.calibration import PRIORS
-from metabalance.estimators.choices import SCHEDULES, check_scoring
+from metabalance.estimators.choices import SCHEDULES, check_label_smoothing, check_scoring
 from metabalance.estimators.layout import EMBEDDINGS
 
 
@@ -63,6 +65,7 @@ def check_shared_parameters(estimator: Any) -> None:
         check_choice("numerical_embedding", estimator.numerical_embedding, EMBEDDINGS)
     _check_whole("n_bins", estimator.n_bins, at_least=2)
     check_number("label_smoothing", estimator.label_smoothing, at_least=0, below=1)
+    check_label_smoothing(estimator.loss, estimator.label_smoothing)
     check_number("lr", estimator.lr, above=0)
     check_number("weight_decay", estimator.weight_decay, at_least=0)
     if estimator.max_grad_norm is not None:
@@ -81,8 +84,17 @@ def check_shared_parameters(estimator: Any) -> None:
                 f"calibration={estimator.calibration!r} needs held-out rows, which early_stopping=False does "
                 "not leave: set early_stopping, or calibration=None"
             )
-    if not isinstance(estimator.refit, bool):
+    _check_refit(estimator)
+    check_number("validation_fraction", estimator.validation_fraction, above=0, below=1)
+
+
+def _check_refit(estimator: Any) -> None:
+    if not isinstance(estimator.refit, bool | np.bool_):
         raise TypeError(f"refit must be True or False, got {estimator.refit!r}")
     if estimator.refit and not estimator.early_stopping:
         raise ValueError("refit=True needs held-out rows to choose the epochs by: set early_stopping")
-    check_number("validation_fraction", estimator.validation_fraction, above=0, below=1)
+    if estimator.refit and estimator.callbacks:
+        raise ValueError(
+            "refit=True trains a second time, without held-out rows and their scores, which callbacks were "
+            "not made for: use one of the two"
+        )

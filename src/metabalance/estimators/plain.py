@@ -53,7 +53,7 @@ class NeuralClassifier(ImbalancedClassifier):
         entropy or the focal loss this is the class-balanced loss), then scaled to average 1 over the rows.
     label_smoothing : float in [0, 1), default=0
         Share of every row's target that is spread over all classes, in the cross-entropy and the logit-
-        adjusted loss.
+        adjusted loss; with class weights as in :class:`torch.nn.CrossEntropyLoss`.
     optimizer : {"adamw", "adam", "sgd"} or torch.optim class, default="adamw"
         "sgd" has Nesterov momentum 0.9. More arguments: ``optimizer__…``.
     lr : float, default=0.003
@@ -61,24 +61,26 @@ class NeuralClassifier(ImbalancedClassifier):
     weight_decay : float, default=0.01
         Weight decay of the optimizer; biases and normalisation layers are spared.
     max_grad_norm : float or None, default=None
-        Norm that a gradient is cut down to where it is larger.
+        Norm that a gradient is cut down to where it is larger: that of all parameters together, those of all
+        members of the default network.
     ema_decay : float in (0, 1) or None, default=0.99
         Score, keep and predict with an exponential moving average of the parameters over the updates, with
-        this decay for each (and a smaller one for the first nine hundred): 0.99 averages over some hundred of
-        them. None takes the parameters as they are.
+        this decay for each (after the first n updates (1 + n) / (10 + n), as long as that is smaller): 0.99
+        averages over some hundred of them. None takes the parameters as they are.
     lr_schedule : {"constant", "cosine"}, default="cosine"
         Learning rate over the epochs; "cosine" falls to 0 at ``max_epochs``.
     max_epochs : int, default=50
         Epochs at most.
     early_stopping : bool or int, default=True
-        Hold out a stratified part of the rows, stop after this many epochs (True: 10) without a better score
+        Hold out a stratified part of the rows, stop after this many epochs (True: 6) without a better score
         on it, and restore the best epoch's parameters. Each class needs two rows.
     validation_fraction : float in (0, 1), default=0.2
         Share of each class that is held out.
     refit : bool, default=False
         Where the same rows are held out from the whole network (one member, strategies that make rows up, a
         module or loss of your own), train again on all rows, for as many epochs as were best. The calibration
-        stays that of the first training, and so does ``history_``.
+        stays that of the first training, and so do the encoding and ``history_``. Elsewhere it changes
+        nothing, and warns. Not with ``callbacks``.
     scoring : str, scorer or None, default=None
         scikit-learn scorer that early stopping follows; None is refinement, minus the cross-entropy of the
         held-out rows once their probabilities are calibrated (Berta et al. 2025), with each class weighing as
@@ -89,7 +91,8 @@ class NeuralClassifier(ImbalancedClassifier):
         to held-out rows. "auto" is "balanced" where early stopping holds rows out, and None elsewhere; with a
         ``class_weight`` it is the training frequencies times the weights.
     callbacks : list of skorch callbacks, optional
-        Run after ours and before early stopping.
+        Run after ours and before early stopping: at the end of an epoch they find the averaged parameters in
+        the network (``ema_decay``).
     device : {"auto", "cpu", "cuda"} or torch.device, default="auto"
         Where the data and the network live.
     random_state : int, RandomState or None, default=None

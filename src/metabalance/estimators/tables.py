@@ -20,6 +20,7 @@ from metabalance.estimators.categories import CategoryColumn, CodedColumn, warn_
 from metabalance.estimators.columns import COLUMN_KINDS, Column, EmptyColumn, kind_of
 from metabalance.estimators.reading import Values
 
+_ROWS_AT_ONCE = 16_384  # whose intermediate results stay in the cache
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -151,7 +152,10 @@ class TableEncoder:
             if _exceeds_float32(values):
                 large.append(label)
             else:
-                column.encode(values, out[:, start : start + len(column.outputs)])
+                block = out[:, start : start + len(column.outputs)]
+                for first in range(0, len(values), _ROWS_AT_ONCE):
+                    rows = slice(first, first + _ROWS_AT_ONCE)
+                    column.encode(values[rows], block[rows])
             start += len(column.outputs)
         _refuse_large(large)
         return out
@@ -201,7 +205,7 @@ class TableEncoder:
         self.n_codes_ = {}
         start = 0
         for column in columns:
-            if isinstance(column, CodedColumn):
+            if isinstance(column, CodedColumn) and column.outputs:
                 self.n_codes_[start] = column.n_codes
             start += len(column.outputs)
 

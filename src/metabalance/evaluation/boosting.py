@@ -28,18 +28,18 @@ class TreeFrame:
 
     def fit(self, X: Any) -> Self:
         """Learn which columns hold anything, which of these categories, and which."""
-        self._categories: dict[int, tuple[str, ...]] = {}
+        self._categories: dict[int, CategoryColumn] = {}
         self._empty = set()
         for place, label, column in self._columns(X):
             if column.isna().all():
                 self._empty.add(place)  # scikit-learn's boosting cannot bin it
             elif kind_of(column, label) is CategoryColumn:
-                fitted = CategoryColumn.fit(CategoryColumn.read(column, label), MAX_CATEGORIES, fewest_rows=1)
-                self._categories[place] = (*fitted.categories, *(("other",) if fitted.other else ()))
+                values = CategoryColumn.read(column, label)
+                self._categories[place] = CategoryColumn.fit(values, MAX_CATEGORIES, fewest_rows=1)
         return self
 
     def transform(self, X: Any) -> pd.DataFrame:
-        """Return the table with columns c0, c1, … (LightGBM refuses many a name)."""
+        """Return the table with columns c0, c1, … (LightGBM refuses many a name), categories as numbers."""
         columns = {}
         for place, label, column in self._columns(X):
             if place in self._empty:
@@ -48,10 +48,12 @@ class TreeFrame:
             if known is None:
                 columns[f"c{place}"] = read_numbers(column, label)
             else:
-                names = pd.Series(CategoryColumn.read(column, label), dtype=object)
-                unknown = "other" if known[-1] == "other" else None
-                names = names.where(names.isin(known) | names.isna(), unknown)
-                columns[f"c{place}"] = pd.Categorical(names, categories=list(known))
+                names = CategoryColumn.read(column, label)
+                n = len(known.categories)
+                numbers: dict[Any, int] = {name: number for number, name in enumerate(known.categories)}
+                numbers[None] = -1
+                codes = [numbers.get(name, n if known.other else -1) for name in names]
+                columns[f"c{place}"] = pd.Categorical.from_codes(codes, categories=range(n + known.other))
         return pd.DataFrame(columns)
 
     @staticmethod

@@ -55,8 +55,9 @@ class RowLoss(nn.Module, ABC):
         return self.rows(logits, target).mean()
 
 
-def _cross_entropies(logits: Tensor, target: Tensor, smoothing: float) -> Tensor:
-    return F.cross_entropy(logits.movedim(-1, 1), target, reduction="none", label_smoothing=smoothing)
+def _cross_entropies(logits: Tensor, target: Tensor, weight: Tensor | None, smoothing: float) -> Tensor:
+    classes_second = logits.movedim(-1, 1)
+    return F.cross_entropy(classes_second, target, weight, reduction="none", label_smoothing=smoothing)
 
 
 def _check_smoothing(value: float) -> None:
@@ -72,7 +73,8 @@ class CrossEntropy(RowLoss):
     weight : Tensor of shape (K,), optional
         Weight of each class; all 1 when absent.
     label_smoothing : float in [0, 1), default=0
-        Share of a row's target that is spread evenly over all classes.
+        Share of a row's target that is spread evenly over all classes; each class's part of the loss then has
+        the weight of that class, as in :class:`torch.nn.CrossEntropyLoss`.
 
     Raises
     ------
@@ -98,8 +100,7 @@ class CrossEntropy(RowLoss):
 
     def rows(self, logits: Tensor, target: Tensor) -> Tensor:
         """As `RowLoss.rows`."""
-        losses = _cross_entropies(logits, target, self.label_smoothing)
-        return losses if self.weight is None else self.weight[target] * losses
+        return _cross_entropies(logits, target, self.weight, self.label_smoothing)
 
 
 class LogitAdjustedCrossEntropy(RowLoss):
@@ -172,8 +173,7 @@ class LogitAdjustedCrossEntropy(RowLoss):
 
     def rows(self, logits: Tensor, target: Tensor) -> Tensor:
         """As `RowLoss.rows`."""
-        losses = _cross_entropies(logits + self.adjustment, target, self.label_smoothing)
-        return losses if self.weight is None else self.weight[target] * losses
+        return _cross_entropies(logits + self.adjustment, target, self.weight, self.label_smoothing)
 
 
 class FocalLoss(RowLoss):

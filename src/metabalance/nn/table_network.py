@@ -100,7 +100,7 @@ class TableNetwork(nn.Module):
         for wide_in, wide_out, chance in zip(sizes[:-2], sizes[1:-1], chances, strict=True):
             layers += [LinearEnsemble(wide_in, wide_out, k=n_members), nn.ReLU(), nn.Dropout(chance)]
         layers.append(LinearEnsemble(sizes[-2], sizes[-1], k=n_members))
-        self.members = nn.Sequential(*layers)
+        self.members = _Members(*layers)
 
     numbers: Tensor
     plain: Tensor
@@ -122,3 +122,17 @@ class TableNetwork(nn.Module):
             encoded = encoded.unsqueeze(1).expand(-1, self.n_members, -1)
         logits: Tensor = self.members(encoded)
         return logits
+
+
+class _Members(nn.Sequential):
+    """Layers of members side by side, input and output of shape (batch, members, width)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        # Members come first in between: tabm's layer is then a single batched product.
+        hidden = input.transpose(0, 1)
+        for layer in self:
+            if isinstance(layer, LinearEnsemble):
+                hidden = torch.baddbmm(layer.bias.unsqueeze(1), hidden, layer.weight)
+            else:
+                hidden = layer(hidden)
+        return hidden.transpose(0, 1)

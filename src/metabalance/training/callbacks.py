@@ -32,14 +32,7 @@ class EpochScores(Callback):
         self.majority = majority
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Score the parameters as they stand; being broken off here counts as being broken off."""
-        try:
-            self._record(net)
-        except KeyboardInterrupt:
-            net.interrupted_ = True
-            raise
-
-    def _record(self, net: Any) -> None:
+        """Score the parameters as they stand."""
         train, valid = self.look()
         self._record_recalls(net, "train", train)
         if valid is not None:
@@ -76,9 +69,10 @@ class WeightAveraging(Callback):
 
     The average starts as the first update leaves the parameters, and forgets faster in the beginning: after n
     updates the decay is at most (1 + n) / (10 + n), so that where training began does not hold it up. At the
-    end of an epoch it changes places with them, so that it is what is scored and kept; the next epoch goes on
-    with the parameters as training left them. Running means and variances of BatchNorm are averaged alike;
-    other buffers, and parameters that are not trained, stay as they are.
+    end of an epoch it takes their place, so that it is what is scored and kept; the next epoch goes on with
+    the parameters as training left them. Being broken off at any point (Ctrl-C) leaves the average. Running
+    means and variances of BatchNorm are averaged alike; other buffers, and parameters that are not trained,
+    stay as they are.
     """
 
     def __init__(self, decay: float) -> None:
@@ -89,22 +83,24 @@ class WeightAveraging(Callback):
         self.followed_ = _averaged_tensors(net.module_)
         self.averages_ = [tensor.detach().clone() for tensor in self.followed_]
         self.updates_ = 0
-        self.shown_ = False
+        self.trained_: list[Tensor] | None = None  # while the average is shown, what training goes on with
         net.optimizer_.register_step_post_hook(lambda *_: self._update())
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Put the parameters back."""
-        if self.shown_:
-            self._change_places()
+        if self.trained_ is not None:
+            _copy(self.trained_, self.followed_)
+            self.trained_ = None
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Show the average."""
-        self._change_places()
+        if self.trained_ is None:
+            self.trained_ = [tensor.detach().clone() for tensor in self.followed_]
+        _copy(self.averages_, self.followed_)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Keep the average, also where an epoch was broken off."""
-        if not self.shown_:
-            self._change_places()
+        self.on_epoch_end(net)
 
     def _update(self) -> None:
         n = self.updates_
@@ -114,13 +110,11 @@ class WeightAveraging(Callback):
                 average.lerp_(now, 1 - decay)
         self.updates_ += 1
 
-    def _change_places(self) -> None:
-        with torch.no_grad():
-            for average, now in zip(self.averages_, self.followed_, strict=True):
-                kept = now.clone()
-                now.copy_(average)
-                average.copy_(kept)
-        self.shown_ = not self.shown_
+
+def _copy(source: list[Tensor], target: list[Tensor]) -> None:
+    with torch.no_grad():
+        for value, tensor in zip(source, target, strict=True):
+            tensor.copy_(value)
 
 
 def _averaged_tensors(module: nn.Module) -> list[Tensor]:

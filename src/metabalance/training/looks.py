@@ -12,6 +12,8 @@ from metabalance.training.holdouts import Holdouts
 
 Probabilities = NDArray[np.float64]
 
+ROWS_AT_ONCE = 8192
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -68,7 +70,9 @@ def look_at_members(
         now = predict()
         of_watched = np.einsum("nmk,nm->nk", now(rows.x[watched]), trained_on)
         of_watched /= trained_on.sum(axis=1, keepdims=True)
-        of_own = now(rows.x[places])
+        # Piece by piece: all of them at once are a second copy of the table and more.
+        pieces = np.array_split(places, -(-longest // ROWS_AT_ONCE))
+        of_own = np.concatenate([now(rows.x[piece]) for piece in pieces])
         held_out = np.zeros((len(rows), of_own.shape[2]))
         for member, each in enumerate(own):
             held_out[each] += of_own[: len(each), member]

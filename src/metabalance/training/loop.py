@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EpochTimer, PassthroughScoring
+from skorch.callbacks import Callback, EarlyStopping, EpochTimer, PassthroughScoring
 from torch import nn
 
 from metabalance.training.budget import EpochBudget
@@ -106,18 +106,27 @@ class TrainingLoop(NeuralNet):
         """Return the batches of one epoch after the other."""
         return EpochBatches(self.rule, self.budget_)
 
+    def fit_loop(self, *args: Any, **kwargs: Any) -> Any:
+        """As in skorch, and remember whether the user broke it off, which skorch keeps to itself."""
+        try:
+            return super().fit_loop(*args, **kwargs)
+        except KeyboardInterrupt:
+            self.interrupted_ = not self._stopped_early()
+            raise
+
+    def _stopped_early(self) -> bool:
+        """Whether it was skorch's early stopping, which interrupts training just as Ctrl-C does."""
+        stops = [callback for _, callback in self.callbacks_ if isinstance(callback, EarlyStopping)]
+        return any(stop.misses_ == stop.patience for stop in stops)
+
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Any, **kwargs: Any
     ) -> None:
-        """As in skorch, and remember whether the user broke it off, which skorch keeps to itself."""
-        try:
-            if iterator is None or not training or self._follows_batches():
-                super().run_single_epoch(iterator, training, prefix, step_fn, **kwargs)
-            else:
-                self._run_unfollowed(iterator)
-        except KeyboardInterrupt:
-            self.interrupted_ = True
-            raise
+        """As in skorch, but losses are read at the end of an epoch where nobody looks at single batches."""
+        if iterator is None or not training or self._follows_batches():
+            super().run_single_epoch(iterator, training, prefix, step_fn, **kwargs)
+        else:
+            self._run_unfollowed(iterator)
 
     def _follows_batches(self) -> bool:
         """Whether a callback wants to be told of every batch."""

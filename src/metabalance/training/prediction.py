@@ -17,9 +17,9 @@ from metabalance.training.threads import is_small, one_thread
 Parameters = Mapping[str, Tensor]
 
 ROWS_PER_CHUNK = 8192  # whose activations stay in the cache: twice as fast as 65,536
-ENSEMBLE_ROWS_PER_CHUNK = 256  # each row has the activations of all members
+ENSEMBLE_ROWS_PER_CHUNK = 1024  # each row has the activations of all members
 IMAGES_PER_CHUNK = 256
-CHUNKS_PER_WORKER = 16  # at least, for threads to pay
+CHUNKS_PER_WORKER = 4  # at least, for threads to pay
 
 
 def rows_per_chunk(module: nn.Module, x: Tensor) -> int:
@@ -61,16 +61,20 @@ def predict_members(
 
     @torch.no_grad()
     def of_chunk(chunk: Tensor) -> Tensor:
-        return class_logits(forward(chunk)).double().softmax(dim=-1)
+        logits = class_logits(forward(chunk)).double()
+        if logits.shape[-1] == 2:  # as softmax, but several times as fast
+            gap = logits[..., 1] - logits[..., 0]
+            return torch.stack([(-gap).sigmoid(), gap.sigmoid()], dim=-1)
+        return logits.softmax(dim=-1)
 
     chunks = torch.split(x, rows_per_chunk(module, x))
-    workers = torch.get_num_threads()
+    workers = min(torch.get_num_threads(), len(chunks) // CHUNKS_PER_WORKER)
     small = is_small(module, x)
     # One thread is best for a chunk of a small network, but several chunks can run at once: in the default
     # network, which is known to allow it, at its own parameters, since others are put into it for the call.
     side_by_side = small and parameters is None and isinstance(module, TableNetwork)
     with one_thread() if small else nullcontext(), evaluation_mode(module):
-        if side_by_side and min(workers, len(chunks) // CHUNKS_PER_WORKER) > 1:
+        if side_by_side and workers > 1:
             with ThreadPoolExecutor(workers) as pool:
                 parts = list(pool.map(of_chunk, chunks))
         else:

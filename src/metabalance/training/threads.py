@@ -1,5 +1,6 @@
 """How many threads a small network trains on."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,6 +10,16 @@ from torch import Tensor, nn
 from metabalance.nn import TableNetwork
 
 MOST_PARAMETERS = 200_000
+
+
+class _Here(threading.local):
+    depth = 0  # of blocks within each other, in this thread of the user's
+
+
+_here = _Here()
+_lock = threading.Lock()
+_inside = 0  # threads of the user's that are in a block
+_before = 1
 
 
 def is_small(module: nn.Module, x: Tensor) -> bool:
@@ -25,9 +36,19 @@ def one_thread() -> Iterator[None]:
     Most networks of tables are so small that two threads spend their time waiting for each other, several
     times as long as one thread needs where other work shares the cores.
     """
-    before = torch.get_num_threads()
+    global _inside, _before
+    if not _here.depth:
+        with _lock:
+            if not _inside:  # otherwise the number may be that of another thread's block
+                _before = torch.get_num_threads()
+            _inside += 1
+    _here.depth += 1
     torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        _here.depth -= 1
+        if not _here.depth:
+            with _lock:
+                _inside -= 1
+                torch.set_num_threads(_before)
