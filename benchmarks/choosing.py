@@ -10,6 +10,13 @@ def by_table(folds: pd.DataFrame) -> pd.DataFrame:
     return folds.groupby(["table", "method"])[[*METRICS, "fit s"]].mean()
 
 
+def complete(folds: pd.DataFrame) -> pd.DataFrame:
+    """Return the folds of the methods that have all that any method has: only such can be ranked."""
+    n_folds = folds.groupby(["table", "split"]).ngroups
+    found = folds.groupby("method")[["table", "split"]].apply(lambda rows: len(rows.drop_duplicates()))
+    return folds[folds["method"].isin(found.index[found == n_folds])]
+
+
 def mean_ranks(means: pd.DataFrame) -> pd.Series:
     """Return each method's mean rank over tables and metrics (1 is best) from means by table and method."""
     ranks = means.groupby("table")[list(METRICS)].rank(ascending=False)

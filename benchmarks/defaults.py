@@ -2,22 +2,31 @@
 
     python -m benchmarks.defaults --data-root DATA --out docs/results
 
-Of tables with more than 12,000 rows a stratified sample of 12,000 is taken. What has been measured before
-with the same parameters is read from ``defaults.json`` in the folder and not measured again.
+Of tables with more than 12,000 rows a stratified sample of 12,000 is taken. What is in ``defaults.json`` of
+the folder is not measured again, where parameters, code, versions and hardware are the same.
 """
 
 import argparse
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from sklearn.compose import make_column_selector, make_column_transformer
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import QuantileTransformer
 
-from benchmarks.choosing import METRICS, hindsight_table, left_out_table, means_table, metric_by_table
+import metabalance
+from benchmarks.choosing import (
+    METRICS,
+    complete,
+    hindsight_table,
+    left_out_table,
+    means_table,
+    metric_by_table,
+)
 from benchmarks.development import SOURCES, add_data_root, load, stratified_sample
 from benchmarks.markdown import as_table, measured
 from metabalance import MetaBalanceClassifier, NeuralClassifier, compare
@@ -47,6 +56,7 @@ INGREDIENTS: dict[str, dict[str, Any]] = {
     "periodic embedding": {"numerical_embedding": "periodic"},
     "uncalibrated": {"calibration": None},
     "stopped by ROC-AUC": {"scoring": "roc_auc_ovr"},
+    "patience of 10 epochs": {"early_stopping": 10},
     "constant learning rate": {"lr_schedule": "constant"},
     "no weight decay": {"weight_decay": 0.0},
     "no dropout": {"dropout": 0.0},
@@ -79,43 +89,63 @@ def configurations() -> dict[str, Any]:
 
 
 def measure(table: str, arguments: argparse.Namespace, known: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return a record for each configuration and fold, those known with the same parameters first."""
-    wanted = {name: (_digest(classifier), classifier) for name, classifier in configurations().items()}
-    kept = [
-        fold
-        for fold in known
-        if fold["table"] == table and wanted.get(fold["method"], ("",))[0] == fold["parameters"]
-    ]
-    done = {fold["method"] for fold in kept}
-    missing = [(name, classifier) for name, (_, classifier) in wanted.items() if name not in done]
+    """Return a record for each configuration and fold that is not known yet."""
+    done = {fold["method"] for fold in known if fold["table"] == table}
+    missing = [(name, classifier) for name, classifier in configurations().items() if name not in done]
     if not missing:
-        return kept
+        return []
     X, y = stratified_sample(*load(table, arguments.data_root), MOST_ROWS)
     comparison = compare(X, y, methods=missing, cv=arguments.cv, n_jobs=arguments.jobs)
     print(table, f"{comparison.seconds:.0f} s", comparison.skipped or "", flush=True)
-    fresh = [
+    names = {name for name, _ in missing}
+    return [
         {
             "table": table,
             "method": fold.method,
             "split": fold.split,
-            "parameters": wanted[fold.method][0],
+            "parameters": digest_of(configurations()[fold.method]),
             "fit s": round(fold.fit_seconds, 2),
             **{metric: round(fold.metrics[metric], 6) for metric in METRICS},
         }
         for fold in comparison.results
-        if fold.method in wanted
+        if fold.method in names
     ]
-    return [*kept, *fresh]
 
 
-def _digest(classifier: Any) -> str:
-    """Return what tells a classifier's parameters, defaults included, from others."""
-    network = classifier[-1] if isinstance(classifier, Pipeline) else classifier
-    return hashlib.sha256(repr(network.get_params()).encode()).hexdigest()[:12]
+def digest_of(classifier: Any) -> str:
+    """Return what tells the parameters of a classifier or pipeline, defaults included, from others."""
+    plain = {
+        name: value
+        for name, value in sorted(classifier.get_params().items())
+        if value is None or isinstance(value, str | int | float | tuple)
+    }
+    return hashlib.sha256(repr(plain).encode()).hexdigest()[:12]
+
+
+def conditions(cv: int) -> dict[str, Any]:
+    """Return what has to be the same for records to stand in one table: folds, code, versions, hardware."""
+    files = sorted(Path(metabalance.__file__).parent.rglob("*.py"))
+    code = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+    return {"cv": cv, "code": code, "environment": describe_environment()}
+
+
+def known_folds(file: Path, now: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the records of a file that were made under the same conditions and with today's parameters."""
+    if not file.exists():
+        return []
+    before = json.loads(file.read_text(encoding="utf-8"))
+    if any(before.get(name) != value for name, value in now.items()):
+        return []
+    wanted = {name: digest_of(classifier) for name, classifier in configurations().items()}
+    return [fold for fold in before["folds"] if wanted.get(fold["method"]) == fold["parameters"]]
 
 
 def as_markdown(folds: pd.DataFrame, cv: int, seconds: float) -> str:
     """Return means over tables, the choice of each table's neighbours, and the ROC-AUC of every table."""
+    names = set(folds["method"])
+    folds = complete(folds)
+    failed = sorted(names - set(folds["method"]))
+    left_out = ["", f"Left out, as they failed on some fold: {', '.join(failed)}."] if failed else []
     means = means_table(folds)
     candidates = ["defaults", *SAMPLING]
     return "\n".join(
@@ -129,8 +159,10 @@ def as_markdown(folds: pd.DataFrame, cv: int, seconds: float) -> str:
             "mean of the metrics, each stretched from 0, the worst row on the table, to 1, the best.",
             "",
             measured("python -m benchmarks.defaults --data-root DATA --out docs/results", seconds),
+            "The seconds are those of all fits together.",
             "",
             as_table(means),
+            *left_out,
             "",
             "## The rule, and what it is worth",
             "",
@@ -167,12 +199,11 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     file = arguments.out / "defaults.json"
-    before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    known = before.get("folds", []) if before.get("cv") == arguments.cv else []
+    now = conditions(arguments.cv)
+    known = known_folds(file, now)
     for table in arguments.tables:
-        others = [fold for fold in known if fold["table"] != table]
-        known = [*others, *measure(table, arguments, known)]
-        saved = {"environment": describe_environment(), "cv": arguments.cv, "folds": known}
+        known += measure(table, arguments, known)
+        saved = {**now, "folds": known}
         file.write_text(json.dumps(saved, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     folds = pd.DataFrame(known)
     report = as_markdown(folds, arguments.cv, folds["fit s"].sum())

@@ -67,4 +67,4 @@ def stratified_sample(X: Any, y: Any, most_rows: int) -> tuple[Any, Any]:
         return X, y
     rows, _ = train_test_split(np.arange(len(X)), train_size=most_rows, stratify=y, random_state=0)
     rows = np.sort(rows)
-    return X.iloc[rows].reset_index(drop=True), y.iloc[rows].reset_index(drop=True)
+    return X.iloc[rows].reset_index(drop=True), np.asarray(y)[rows]

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from benchmarks.choosing import METRICS, by_table, mean_ranks, metric_by_table, normalised
+from benchmarks.choosing import METRICS, by_table, complete, mean_ranks, metric_by_table, normalised
 from benchmarks.development import SOURCES
 from benchmarks.markdown import as_table
 
@@ -42,8 +42,7 @@ def read_folds(folder: Path) -> pd.DataFrame:
 
 def mean_table(folds: pd.DataFrame) -> pd.DataFrame:
     """Return ranks, scores and means over tables of the methods that ran on every table."""
-    ran_on = folds.groupby("method")["table"].nunique()
-    means = by_table(folds[folds["method"].isin(ran_on.index[ran_on == folds["table"].nunique()])])
+    means = by_table(complete(folds))
     table = means.groupby("method").mean()
     for metric in METRICS:
         ranks = means.groupby("table")[metric].rank(ascending=False)
