@@ -2,7 +2,7 @@
 
     python -m benchmarks.defaults --data-root DATA --out docs/results
 
-Of tables with more than 12,000 rows a stratified sample of 12,000 is taken. What is in ``defaults.json`` of
+Of tables with more than 8,000 rows a stratified sample of 8,000 is taken. What is in ``defaults.json`` of
 the folder is not measured again, where parameters, code, versions and hardware are the same.
 """
 
@@ -32,7 +32,7 @@ from benchmarks.markdown import as_table, measured
 from metabalance import MetaBalanceClassifier, NeuralClassifier, compare
 from metabalance.evaluation.environment import describe_environment
 
-MOST_ROWS = 12_000
+MOST_ROWS = 8_000
 # What is chosen between, beside natural/under with β 2: the pair of strategies and how the loops are weighed.
 SAMPLING: dict[str, dict[str, Any]] = {
     "natural/under, β 1": {"query_sampler": "under", "beta": 1.0},

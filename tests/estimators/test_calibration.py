@@ -4,7 +4,8 @@ from scipy.special import softmax
 from sklearn.metrics import log_loss
 
 from metabalance import MetaBalanceClassifier, NeuralClassifier
-from metabalance.estimators.calibration import Calibration, refinement
+from metabalance.estimators.calibration import MOST_ROWS, Calibration, refinement
+from metabalance.estimators.choices import calibration_prior
 from tests.estimators.conftest import QUICK
 
 
@@ -133,5 +134,27 @@ def test_class_weights_of_the_users_own_are_not_calibrated_away(binary) -> None:
     assert predicted(class_weight={0: 1000.0, 1: 0.001}) == 0.0
     assert predicted(class_weight={0: 0.001, 1: 1000.0}) == 1.0
     assert predicted(class_weight={0: 1.0, 1: 0.0}) == 0.0
-    # Balanced weights speak of equal frequencies, as no weights do by default.
-    assert predicted(class_weight="balanced") == pytest.approx(predicted(), abs=0.05)
+
+
+def test_balanced_weights_speak_of_equal_frequencies_as_no_weights_do_by_default() -> None:
+    codes = np.repeat([0, 1, 2], [70, 20, 10])
+    for class_weight in ("balanced", None):
+        prior = calibration_prior("auto", class_weight, np.array(["a", "b", "c"]), codes)
+        np.testing.assert_allclose(prior / prior.sum(), 1 / 3)
+    prior = calibration_prior("training", "balanced", np.array(["a", "b", "c"]), codes)
+    np.testing.assert_allclose(prior / prior.sum(), [0.7, 0.2, 0.1])
+
+
+def test_of_a_large_class_every_so_many_rows_are_fitted_to() -> None:
+    rng = np.random.default_rng(0)
+    codes = np.repeat([0, 1], [3 * MOST_ROWS, 500])
+    logits = rng.normal(size=len(codes)) + 2 * codes
+    probabilities = np.stack([1 / (1 + np.exp(logits)), 1 / (1 + np.exp(-logits))], axis=1)
+    prior = np.ones(2)
+    kept = np.r_[np.arange(0, 3 * MOST_ROWS, 3), np.arange(3 * MOST_ROWS, len(codes))]
+    found = Calibration.fit(probabilities, codes, prior)
+    assert found == Calibration.fit(probabilities[kept], codes[kept], prior)
+    # What was left out changes next to nothing.
+    others = np.r_[np.arange(1, 3 * MOST_ROWS, 3), np.arange(3 * MOST_ROWS, len(codes))]
+    other = Calibration.fit(probabilities[others], codes[others], prior)
+    assert np.abs(found(probabilities) - other(probabilities)).max() < 0.01

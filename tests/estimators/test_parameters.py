@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from metabalance import NeuralClassifier
 from metabalance.estimators.parameters import check_choice, check_number, check_positive_int
 
 
@@ -39,3 +40,32 @@ def test_choices_are_listed() -> None:
     check_choice("order", "exact", ("exact", "first"))
     with pytest.raises(ValueError, match="order must be one of 'exact', 'first', got 'third'"):
         check_choice("order", "third", ("exact", "first"))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"label_smoothing": 1.0}, ValueError, "label_smoothing must be below 1, got 1.0"),
+        ({"label_smoothing": -0.1}, ValueError, "label_smoothing must be at least 0"),
+        (
+            {"label_smoothing": 0.1, "loss": "focal"},
+            ValueError,
+            "label_smoothing=0.1 goes with loss='cro",
+        ),
+        (
+            {"label_smoothing": 0.1, "loss": len},
+            ValueError,
+            "label_smoothing=0.1 goes with loss='cross_entropy",
+        ),
+        ({"max_grad_norm": 0.0}, ValueError, "max_grad_norm must be above 0"),
+        ({"max_grad_norm": "1"}, TypeError, "max_grad_norm must be a number"),
+        ({"ema_decay": 1.0}, ValueError, "ema_decay must be below 1, got 1.0"),
+        ({"ema_decay": 0}, ValueError, "ema_decay must be above 0"),
+        ({"refit": 1}, TypeError, "refit must be True or False, got 1"),
+        ({"refit": True, "early_stopping": False}, ValueError, "refit=True needs held-out rows"),
+        ({"refit": True, "callbacks": [object()]}, ValueError, "refit=True trains a second time"),
+    ],
+)
+def test_options_of_the_recipe(options, error, message) -> None:
+    with pytest.raises(error, match=message):
+        NeuralClassifier(**options).check_parameters()

@@ -5,7 +5,13 @@ from lightgbm import LGBMClassifier
 from sklearn.datasets import make_classification
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from metabalance.evaluation.boosting import MAX_CATEGORIES, EarlyStoppedLightGBM, FramedClassifier, TreeFrame
+from metabalance.evaluation.boosting import (
+    MAX_CATEGORIES,
+    EarlyStoppedLightGBM,
+    FramedClassifier,
+    TreeFrame,
+    TunedLightGBM,
+)
 
 
 def test_gaps_stay_and_categories_are_such_by_whatever_name() -> None:
@@ -71,3 +77,22 @@ def test_a_column_without_a_value_is_left_out() -> None:
         rival.fit(train, y)
         filled = train.assign(gone="there", nan=1.0)
         np.testing.assert_array_equal(rival.predict_proba(filled), rival.predict_proba(train))
+
+
+def test_the_tuned_one_is_the_best_draw_by_cross_validation() -> None:
+    X, y = make_classification(300, 6, n_informative=3, flip_y=0.1, weights=[0.8], random_state=0)
+    names = np.array(["ok", "fraud"])[y]
+    classifier = LGBMClassifier(n_estimators=200, verbose=-1, n_jobs=1, random_state=0)
+    tuned = TunedLightGBM(classifier, n_draws=3).fit(X, names)
+    scores = tuned.model_.cv_results_["mean_test_score"]
+    assert len(scores) == 3
+    assert tuned.model_.best_score_ == scores.max()
+    chosen = EarlyStoppedLightGBM(classifier).set_params(**tuned.model_.best_params_).fit(X, names)
+    np.testing.assert_array_equal(tuned.predict_proba(X), chosen.predict_proba(X))
+    assert set(tuned.predict(X)) == set(tuned.classes_) == {"fraud", "ok"}
+
+
+def test_two_rows_of_a_class_are_too_few_to_tune_by() -> None:
+    X, y = np.arange(40.0).reshape(20, 2), np.repeat([0, 1], [18, 2])
+    tuned = TunedLightGBM(LGBMClassifier(n_estimators=5, verbose=-1, n_jobs=1, random_state=0)).fit(X, y)
+    assert isinstance(tuned.model_, EarlyStoppedLightGBM)

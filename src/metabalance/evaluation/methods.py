@@ -161,6 +161,7 @@ def _fixed_methods() -> dict[str, Method]:
         "its decisions, too, are for classes of equal frequency",
     )
     methods[fair.name] = replace(methods["lightgbm"], info=fair, post_hoc=correct_prior)
+    methods["lightgbm:tuned"] = replace(methods["lightgbm:tuned"], post_hoc=correct_prior)
     return methods
 
 
