@@ -30,33 +30,32 @@ class CategoryColumn:
     missing: bool
 
     @staticmethod
-    def read(series: Any, label: str) -> Values:
-        """The column as an object array of category names, missing values as None."""
+    def read(series: Any, label: str) -> pd.Categorical:
+        """The names of the categories, each once, and which of them is in which row."""
         check_supported(series, label)
         if types.infer_dtype(series, skipna=True) in ("string", "categorical"):
             # Every category is named once; values of several kinds may be equal (True and 1), texts are not.
             codes, values = pd.factorize(series)
-            names = np.empty(len(values) + 1, dtype=object)
-            names[:-1] = [_category_name(value) for value in values]
-            named: Values = names[codes]  # a missing value has code -1, and no name
-            return named
-        names = np.empty(len(series), dtype=object)
-        names[:] = [
+            names = [_category_name(value) for value in values]
+            if len(set(names)) == len(names):
+                return pd.Categorical.from_codes(codes, categories=pd.Index(names, dtype=object))
+        named = np.empty(len(series), dtype=object)
+        named[:] = [
             None if gone else _category_name(value)
             for value, gone in zip(series.astype(object), series.isna(), strict=True)
         ]
-        return names
+        return pd.Categorical(named)
 
     @classmethod
-    def fit(cls, values: Values, max_categories: int, fewest_rows: float = FEWEST_ROWS) -> Self:
+    def fit(cls, values: pd.Categorical, max_categories: int, fewest_rows: float = FEWEST_ROWS) -> Self:
         """Keep the most frequent categories, sorted by name; equally frequent ones go by name."""
-        counts = Counter(value for value in values if value is not None)
+        counts = _rows_of_each(values)
         ranked = sorted(counts, key=lambda name: (-counts[name], name))
         fewest = min(fewest_rows, len(values) / 100)
         kept = [name for name in ranked if counts[name] >= fewest]
         if len(ranked) > max_categories:
             kept = kept[: max_categories - 1]
-        return cls(tuple(sorted(kept)), len(kept) < len(ranked), any(value is None for value in values))
+        return cls(tuple(sorted(kept)), len(kept) < len(ranked), bool((values.codes < 0).any()))
 
     @property
     def outputs(self) -> tuple[bool, ...]:
@@ -64,7 +63,7 @@ class CategoryColumn:
         n_outputs = len(self.categories) + self.other + self.missing
         return (True,) * n_outputs if n_outputs > 1 else ()
 
-    def encode(self, values: Values, out: Values) -> None:
+    def encode(self, values: pd.Categorical, out: Values) -> None:
         """Fill ``out`` of shape (n, len(outputs)) with at most a single 1 per row."""
         if not self.outputs:
             return
@@ -89,17 +88,17 @@ class CodedColumn:
     missing: bool
 
     @staticmethod
-    def read(series: Any, label: str) -> Values:
+    def read(series: Any, label: str) -> pd.Categorical:
         """As `CategoryColumn.read`."""
         return CategoryColumn.read(series, label)
 
     @classmethod
-    def fit(cls, values: Values) -> Self:
+    def fit(cls, values: pd.Categorical) -> Self:
         """Keep the categories that are frequent enough, sorted by name, the most frequent ones if need be."""
-        counts = Counter(value for value in values if value is not None)
+        counts = _rows_of_each(values)
         ranked = sorted(counts, key=lambda name: (-counts[name], name))
         kept = [name for name in ranked[:MOST_CODES] if counts[name] >= FEWEST_ROWS]
-        return cls(tuple(sorted(kept)), any(value is None for value in values))
+        return cls(tuple(sorted(kept)), bool((values.codes < 0).any()))
 
     @property
     def n_codes(self) -> int:
@@ -111,7 +110,7 @@ class CodedColumn:
         """One output, categorical; none where all categories are rare, and so look alike."""
         return (True,) * (self.n_codes > 1)
 
-    def encode(self, values: Values, out: Values) -> None:
+    def encode(self, values: pd.Categorical, out: Values) -> None:
         """Fill ``out`` of shape (n, len(outputs)) with code / n_codes."""
         if not self.outputs:
             return
@@ -121,17 +120,21 @@ class CodedColumn:
         out[:, 0] = _places(values, place, 0) / self.n_codes
 
 
-def _places(values: Values, place: dict[str | None, int], unknown: int) -> NDArray[np.int64]:
-    found, names = pd.factorize(values)
-    # A missing value was found at -1, which is the last of these.
-    places = np.array([place.get(name, unknown) for name in [*names, None]], dtype=np.int64)
-    taken: NDArray[np.int64] = places[np.asarray(found)]
+def _places(values: pd.Categorical, place: dict[str | None, int], unknown: int) -> NDArray[np.int64]:
+    # A missing value has the code -1, which is the last of these.
+    places = np.array([place.get(name, unknown) for name in [*values.categories, None]], dtype=np.int64)
+    taken: NDArray[np.int64] = places[values.codes]
     return taken
 
 
-def warn_of_doubtful_categories(values: Values, label: str) -> None:
+def _rows_of_each(values: pd.Categorical) -> Counter[str]:
+    codes, counts = np.unique(values.codes[values.codes >= 0], return_counts=True)
+    return Counter(dict(zip(values.categories[codes], counts.tolist(), strict=True)))
+
+
+def warn_of_doubtful_categories(values: pd.Categorical, label: str) -> None:
     """Warn of text that hardly is a category: identifiers, and numbers with a few other values among them."""
-    counts = Counter(value for value in values if value is not None)
+    counts = _rows_of_each(values)
     known = counts.total()
     if known < _FEWEST_TO_JUDGE:
         return

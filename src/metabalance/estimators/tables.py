@@ -123,7 +123,7 @@ class TableEncoder:
                 column = kind.fit(values, int(limit))
                 if isinstance(column, CategoryColumn):
                     warn_of_doubtful_categories(values, label)
-                    if self.coded and len(set(values) - {None}) > limit:
+                    if self.coded and len(values.categories) > limit:
                         columns.append(CodedColumn.fit(values))
                         continue
                 columns.append(column)

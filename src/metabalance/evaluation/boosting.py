@@ -61,9 +61,10 @@ class TreeFrame:
             else:
                 names = CategoryColumn.read(column, label)
                 n = len(known.categories)
-                numbers: dict[Any, int] = {name: number for number, name in enumerate(known.categories)}
-                numbers[None] = -1
-                codes = [numbers.get(name, n if known.other else -1) for name in names]
+                number = {name: number for number, name in enumerate(known.categories)}
+                unknown = n if known.other else -1
+                numbers = np.array([*(number.get(name, unknown) for name in names.categories), -1])
+                codes = numbers[names.codes]  # that of a missing value is -1, the last of these
                 columns[f"c{place}"] = pd.Categorical.from_codes(codes, categories=range(n + known.other))
         return pd.DataFrame(columns)
 
