@@ -114,7 +114,7 @@ class TableEncoder:
         large = []
         for index, label in enumerate(_labels(names, frame.shape[1])):
             kind = kind_of(whole.iloc[:, index], label)
-            values = kind.read(frame.iloc[:, index], label)
+            values: Any = kind.read(frame.iloc[:, index], label)
             if _exceeds_float32(values):
                 large.append(label)
             elif pd.isna(values).all():
