@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sklearn.datasets import make_classification
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
@@ -47,12 +48,15 @@ def test_every_option_changes_the_result(binary, options) -> None:
     assert np.abs(default - changed).max() > 1e-4
 
 
-def test_the_rare_class_gets_more_probability_than_from_plain_training(binary) -> None:
-    X, y = binary
+def test_the_rare_class_gets_more_probability_than_from_plain_training() -> None:
+    # Classes that overlap: where they do not, plain training is sure of the rare one, too.
+    X, y = make_classification(
+        400, 6, n_informative=4, weights=[0.9], class_sep=0.5, flip_y=0, random_state=0
+    )
     options = {"random_state": 0, "max_epochs": 10, "calibration": None, "ema_decay": None}
     plain = NeuralClassifier(**options).fit(X, y).predict_proba(X)
     weighted = MetaWeightNetClassifier(**options).fit(X, y).predict_proba(X)
-    assert weighted[:, 1].mean() > 1.2 * plain[:, 1].mean()
+    assert weighted[:, 1].mean() > 1.4 * plain[:, 1].mean()
 
 
 @pytest.mark.parametrize("module", [None, Normed])
