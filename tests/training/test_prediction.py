@@ -1,6 +1,7 @@
 import threading
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -99,3 +100,17 @@ def test_an_ensemble_predicts_the_same_on_one_thread_and_on_several(monkeypatch)
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(threads)
+
+
+def test_two_classes_get_what_softmax_gives_them() -> None:
+    values = [-torch.inf, -800.0, -30.0, -1.0, 0.0, 2.0, 40.0, 800.0, torch.inf, torch.nan]
+    logits = torch.cartesian_prod(torch.tensor(values), torch.tensor(values)).double()
+    torch.testing.assert_close(prediction._softmax(logits), logits.softmax(-1), equal_nan=True)
+
+
+@pytest.mark.parametrize("value", [torch.inf, torch.nan])
+def test_outputs_that_are_not_finite_are_refused_for_two_classes_too(value: float) -> None:
+    model = nn.Linear(2, 1)
+    nn.init.constant_(model.bias, value)
+    with pytest.raises(FloatingPointError, match="outputs are NaN or infinite"):
+        predict_probabilities(model, torch.zeros(3, 2))

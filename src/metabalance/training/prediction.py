@@ -61,11 +61,7 @@ def predict_members(
 
     @torch.no_grad()
     def of_chunk(chunk: Tensor) -> Tensor:
-        logits = class_logits(forward(chunk)).double()
-        if logits.shape[-1] == 2:  # as softmax, but several times as fast
-            gap = logits[..., 1] - logits[..., 0]
-            return torch.stack([(-gap).sigmoid(), gap.sigmoid()], dim=-1)
-        return logits.softmax(dim=-1)
+        return _softmax(class_logits(forward(chunk)).double())
 
     chunks = torch.split(x, rows_per_chunk(module, x))
     workers = min(torch.get_num_threads(), len(chunks) // CHUNKS_PER_WORKER)
@@ -86,3 +82,15 @@ def predict_members(
             "the module itself makes such values"
         )
     return probabilities
+
+
+def _softmax(logits: Tensor) -> Tensor:
+    """Softmax over the classes, of two classes several times as fast as torch's and alike to rounding.
+
+    As with torch's, an infinite logit gives NaN, and minus infinity a probability of 0.
+    """
+    if logits.shape[-1] != 2:
+        return logits.softmax(dim=-1)
+    first, second = logits.unbind(-1)
+    gap = second - first + 0 * torch.maximum(first, second)
+    return torch.stack([(-gap).sigmoid(), gap.sigmoid()], dim=-1)
