@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from skorch.callbacks import Callback
 
 from metabalance import NeuralClassifier
 from metabalance.estimators.parameters import check_choice, check_number, check_positive_int
@@ -63,9 +64,25 @@ def test_choices_are_listed() -> None:
         ({"ema_decay": 0}, ValueError, "ema_decay must be above 0"),
         ({"refit": 1}, TypeError, "refit must be True or False, got 1"),
         ({"refit": True, "early_stopping": False}, ValueError, "refit=True needs held-out rows"),
-        ({"refit": True, "callbacks": [object()]}, ValueError, "refit=True trains a second time"),
+        ({"refit": True, "callbacks": [Callback()]}, ValueError, "refit=True trains a second time"),
+        ({"callbacks": "x"}, TypeError, "callbacks must be a list of skorch callbacks.*got 'x'"),
+        ({"callbacks": Callback()}, TypeError, "callbacks must be a list of skorch callbacks"),
+        ({"callbacks": [3]}, TypeError, "callbacks must be a list of skorch callbacks"),
+        ({"callbacks": [("name", "x")]}, TypeError, "callbacks must be a list of skorch callbacks"),
     ],
 )
 def test_options_of_the_recipe(options, error, message) -> None:
     with pytest.raises(error, match=message):
         NeuralClassifier(**options).check_parameters()
+
+
+@pytest.mark.parametrize("callbacks", [None, [], (Callback(),), [Callback], [("name", Callback())]])
+def test_callbacks_as_skorch_takes_them(callbacks) -> None:
+    NeuralClassifier(callbacks=callbacks).check_parameters()
+
+
+def test_early_stopping_may_be_a_bool_of_numpy() -> None:
+    for value in (np.True_, np.False_):
+        net = NeuralClassifier(early_stopping=value)
+        net.check_parameters()
+        assert net._sure_epochs() == NeuralClassifier(early_stopping=bool(value))._sure_epochs()

@@ -163,3 +163,11 @@ def test_nothing_there_and_nothing_fitted(tmp_path, saved) -> None:
         NeuralClassifier.load(saved, module=Tied)
     with pytest.raises(ValueError, match="is a file"):
         NeuralClassifier.load(saved).save(saved / "model.json")
+
+
+@pytest.mark.parametrize("changed", [{"n_members": 5}, {"hidden_sizes": (7,)}, {"numerical_embedding": "x"}])
+def test_parameters_changed_since_the_fit_are_found_when_saving(binary, tmp_path, changed) -> None:
+    net = NeuralClassifier(**QUICK).fit(*binary).set_params(**changed)
+    with pytest.raises(ValueError, match=r"has changed since the fit|numerical_embedding must be"):
+        net.save(tmp_path / "model")
+    assert not (tmp_path / "model").exists()

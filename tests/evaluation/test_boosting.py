@@ -11,6 +11,7 @@ from metabalance.evaluation.boosting import (
     FramedClassifier,
     TreeFrame,
     TunedLightGBM,
+    tuned_settings,
 )
 
 
@@ -96,3 +97,16 @@ def test_two_rows_of_a_class_are_too_few_to_tune_by() -> None:
     X, y = np.arange(40.0).reshape(20, 2), np.repeat([0, 1], [18, 2])
     tuned = TunedLightGBM(LGBMClassifier(n_estimators=5, verbose=-1, n_jobs=1, random_state=0)).fit(X, y)
     assert isinstance(tuned.model_, EarlyStoppedLightGBM)
+
+
+def test_settings_that_small_tables_can_use() -> None:
+    X, y = make_classification(
+        90, 4, n_informative=3, n_redundant=0, weights=[0.8], class_sep=2, random_state=0
+    )
+    tuned = TunedLightGBM(LGBMClassifier(n_estimators=200, verbose=-1, n_jobs=1, random_state=0)).fit(X, y)
+    assert len(np.unique(tuned.predict_proba(X)[:, 1])) > 2  # its trees do split
+    for n_rows in (2, 10, 41, 42, 90, 700, 10_000):
+        choice = tuned_settings(n_rows)["classifier__min_child_samples"]
+        drawn = choice.rvs(size=50, random_state=0)
+        assert drawn.min() >= 1
+        assert drawn.max() <= max(1, min(100, n_rows // 7))

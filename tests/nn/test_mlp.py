@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -38,3 +39,17 @@ def test_one_dropout_value_goes_after_every_hidden_layer() -> None:
 def test_wrong_sizes_and_probabilities(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         MLP(3, 2, **options)
+
+
+@pytest.mark.parametrize("dropout", [None, "0.1", ["0.1"], 1j])
+def test_dropout_that_is_no_number(dropout) -> None:
+    with pytest.raises(TypeError, match="dropout must be a number in"):
+        MLP(3, 2, hidden_sizes=(4,), dropout=dropout)
+
+
+def test_numbers_of_numpy_and_whole_floats_will_do() -> None:
+    net = MLP(3, 2, hidden_sizes=(8.0, np.int64(4)), dropout=np.float32(0.25))
+    assert [layer.out_features for layer in net if isinstance(layer, nn.Linear)] == [8, 4, 2]
+    assert [layer.p for layer in net if isinstance(layer, nn.Dropout)] == [0.25, 0.25]
+    with pytest.raises(TypeError, match="layer widths must be whole numbers"):
+        MLP(3, 2, hidden_sizes=("8",))

@@ -1,4 +1,5 @@
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -114,3 +115,25 @@ def test_outputs_that_are_not_finite_are_refused_for_two_classes_too(value: floa
     nn.init.constant_(model.bias, value)
     with pytest.raises(FloatingPointError, match="outputs are NaN or infinite"):
         predict_probabilities(model, torch.zeros(3, 2))
+
+
+def test_calls_at_other_parameters_do_not_mix_with_each_other() -> None:
+    module = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    own = dict(module.named_parameters())
+    moved = {name: parameter.detach() + 0.5 for name, parameter in own.items()}
+    x = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    expected = predict_probabilities(module, x, moved)
+    module.register_forward_hook(lambda *_: time.sleep(0.001))  # lets another thread in
+    worst = []
+
+    def predict() -> None:
+        for _ in range(20):
+            worst.append(np.abs(predict_probabilities(module, x, moved) - expected).max())
+
+    threads = [threading.Thread(target=predict) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(worst) == 0
+    assert all(parameter is own[name] for name, parameter in module.named_parameters())

@@ -29,7 +29,7 @@ from metabalance.estimators.layout import TableLayout, describe_table
 from metabalance.estimators.parameters import check_shared_parameters
 from metabalance.estimators.persistence import load_model, save_model
 from metabalance.estimators.prepared import Prepared, prepare_rows
-from metabalance.estimators.trained import Trained
+from metabalance.estimators.trained import REFIT_BROKEN_OFF, REFIT_CHANGES_NOTHING, Trained, train_again
 from metabalance.meta.checks import trainable_parameters
 from metabalance.nn import LossFunction
 from metabalance.sampling import chooses_rows
@@ -55,10 +55,6 @@ from metabalance.training import (
 
 PATIENCE = 6
 WATCHED_ROWS = 1024
-REFIT_CHANGES_NOTHING = (
-    "refit=True changes nothing here: each member holds out rows of its own, so that all rows are trained on"
-)
-REFIT_BROKEN_OFF = "the second training, on all rows, was broken off; the network of the first one is kept"
 
 
 class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
@@ -149,15 +145,9 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
         if self.refit and prepared.valid is None:
             warnings.warn(REFIT_CHANGES_NOTHING, UserWarning, stacklevel=2)
         elif self.refit and not interrupted:
-            broken_off = REFIT_BROKEN_OFF
-            try:
-                again = self._train(prepared.on_all_rows(), epochs=trained.best_epoch)
-            except KeyboardInterrupt:
-                interrupted = True
-            else:
-                interrupted, rows_drawn = again.loop.interrupted_, rows_drawn + again.loop.budget_.rows_drawn
-                # What is half trained is worth less than what was held out from.
-                final = trained if interrupted else again
+            broken_off, all_rows = REFIT_BROKEN_OFF, prepared.on_all_rows()
+            final, more, interrupted = train_again(trained, lambda epochs: self._train(all_rows, epochs))
+            rows_drawn += more
 
         self.set_fitted_input(
             prepared.encoder, prepared.classes, tuple(prepared.train.x.shape[1:]), prepared.device
@@ -362,7 +352,7 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
     @property
     def _patience(self) -> int:
         """Epochs without a better score after which training stops; only where `early_stopping` is set."""
-        return PATIENCE if self.early_stopping is True else int(self.early_stopping)
+        return PATIENCE if isinstance(self.early_stopping, bool | np.bool_) else int(self.early_stopping)
 
     def _sure_epochs(self) -> int:
         """Epochs that run whatever the scores are."""

@@ -4,6 +4,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from skorch.callbacks import Callback
 
 from metabalance.estimators.calibration import PRIORS
 from metabalance.estimators.choices import SCHEDULES, check_label_smoothing, check_scoring
@@ -74,7 +75,7 @@ def check_shared_parameters(estimator: Any) -> None:
         check_number("ema_decay", estimator.ema_decay, above=0, below=1)
     check_positive_int("max_epochs", estimator.max_epochs)
     check_choice("lr_schedule", estimator.lr_schedule, SCHEDULES)
-    if not isinstance(estimator.early_stopping, bool):
+    if not isinstance(estimator.early_stopping, bool | np.bool_):
         check_positive_int("early_stopping", estimator.early_stopping)
     check_scoring(estimator.scoring)
     if estimator.calibration is not None:
@@ -84,8 +85,21 @@ def check_shared_parameters(estimator: Any) -> None:
                 f"calibration={estimator.calibration!r} needs held-out rows, which early_stopping=False does "
                 "not leave: set early_stopping, or calibration=None"
             )
+    _check_callbacks(estimator.callbacks)
     _check_refit(estimator)
     check_number("validation_fraction", estimator.validation_fraction, above=0, below=1)
+
+
+def _check_callbacks(callbacks: Any) -> None:
+    listed = [] if callbacks is None else callbacks
+    if isinstance(listed, list | tuple):
+        plain = [each[1] if isinstance(each, tuple) and len(each) == 2 else each for each in listed]
+        kinds = [each if isinstance(each, type) else type(each) for each in plain]
+        if all(issubclass(kind, Callback) for kind in kinds):
+            return
+    raise TypeError(
+        f"callbacks must be a list of skorch callbacks, or of pairs (name, callback), got {callbacks!r}"
+    )
 
 
 def _check_refit(estimator: Any) -> None:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from metabalance.estimators.calibration import Calibration
 from metabalance.estimators.layout import TableLayout
 from metabalance.estimators.tables import encoder_from_state
-from metabalance.training import resolve_device
+from metabalance.training import resolve_device, seeded
 
 FORMAT = "metabalance-model"
 FORMAT_VERSION = 3
@@ -32,6 +32,7 @@ def save_model(estimator: Any, path: str | os.PathLike[str]) -> None:
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{str(folder)!r} is a file: a model is saved as a folder, choose another path")
+    _check_unchanged(estimator)
     folder.mkdir(parents=True, exist_ok=True)
     parameters, not_saved = _saveable(estimator.get_params(deep=False))
     description = {
@@ -67,6 +68,25 @@ def save_model(estimator: Any, path: str | os.PathLike[str]) -> None:
     )
     for name in (WEIGHTS_FILE, DESCRIPTION_FILE):
         os.replace(folder / (name + ".new"), folder / name)
+
+
+def _check_unchanged(estimator: Any) -> None:
+    """Raise ValueError if the parameters no longer describe the network: it could not be loaded."""
+    estimator.check_parameters()
+    if estimator.module is not None:
+        return
+    with seeded(0):
+        example = torch.zeros(2, *estimator.input_shape_)
+        described = estimator.build_module(example, len(estimator.classes_), estimator.layout_)
+    shapes = [
+        {name: tensor.shape for name, tensor in module.state_dict().items()}
+        for module in (described, estimator.module_)
+    ]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            "n_members, hidden_sizes or another parameter of the network has changed since the fit: set it "
+            "back, or fit again"
+        )
 
 
 def load_model(

@@ -1,6 +1,6 @@
 """What one training of a network leaves behind."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,11 @@ from metabalance.estimators.calibration import Calibration
 from metabalance.estimators.choices import count_members
 from metabalance.estimators.layout import TableLayout
 from metabalance.training import TrainingLoop
+
+REFIT_CHANGES_NOTHING = (
+    "refit=True changes nothing here: each member holds out rows of its own, so that all rows are trained on"
+)
+REFIT_BROKEN_OFF = "the second training, on all rows, was broken off; the network of the first one is kept"
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,26 @@ class Trained:
     def best_epoch(self) -> int:
         """The number, from 1, of the epoch with the best score on held-out rows."""
         return 1 + int(np.argmax([epoch["valid_score"] for epoch in self.loop.history]))
+
+
+def train_again(first: Trained, train: Callable[[int], Trained]) -> tuple[Trained, int, bool]:
+    """Train for as many epochs as were best before.
+
+    Returns
+    -------
+    kept : Trained
+        The second training, or the first where the second was broken off: what is half trained is worth less
+        than what rows were held out from.
+    rows_drawn : int
+        By the second one.
+    broken_off : bool
+    """
+    try:
+        again = train(first.best_epoch)
+    except KeyboardInterrupt:
+        return first, 0, True
+    broken_off = again.loop.interrupted_
+    return (first if broken_off else again), again.loop.budget_.rows_drawn, broken_off
 
 
 def _plain_scalars(epoch: Mapping[str, Any]) -> dict[str, float]:

@@ -19,15 +19,6 @@ from metabalance.training import stratified_holdout
 MAX_CATEGORIES = 200  # scikit-learn's boosting takes up to 255
 HELD_OUT = 0.2
 PATIENCE = 50
-TUNED = {
-    "num_leaves": randint(4, 64),
-    "learning_rate": loguniform(0.01, 0.2),
-    "min_child_samples": randint(5, 100),
-    "reg_lambda": loguniform(1e-3, 10),
-    "colsample_bytree": uniform(0.5, 0.5),
-    "subsample": uniform(0.5, 0.5),
-    "subsample_freq": [1],
-}
 
 
 class TreeFrame:
@@ -147,6 +138,20 @@ class EarlyStoppedLightGBM(FramedClassifier):
         return chosen.fit(frame, codes, sample_weight=weights)
 
 
+def tuned_settings(n_rows: int) -> dict[str, Any]:
+    """Return what the settings of LightGBM are drawn from; a leaf may need a seventh of the rows at most."""
+    settings = {
+        "num_leaves": randint(4, 64),
+        "learning_rate": loguniform(0.01, 0.2),
+        "min_child_samples": randint(1, 2) if n_rows < 42 else randint(5, min(100, n_rows // 7)),
+        "reg_lambda": loguniform(1e-3, 10),
+        "colsample_bytree": uniform(0.5, 0.5),
+        "subsample": uniform(0.5, 0.5),
+        "subsample_freq": [1],
+    }
+    return {f"classifier__{name}": choice for name, choice in settings.items()}
+
+
 class TunedLightGBM(ClassifierMixin, BaseEstimator):
     """`EarlyStoppedLightGBM` with its other parameters chosen at random, by cross-validated log-loss.
 
@@ -172,7 +177,7 @@ class TunedLightGBM(ClassifierMixin, BaseEstimator):
             seed = self.classifier.random_state
             model = RandomizedSearchCV(
                 model,
-                {f"classifier__{name}": choice for name, choice in TUNED.items()},
+                tuned_settings(len(y)),
                 n_iter=self.n_draws,
                 cv=StratifiedKFold(3, shuffle=True, random_state=seed),
                 scoring="neg_log_loss",

@@ -1,6 +1,8 @@
 """The multilayer perceptron, of which the default network has several side by side."""
 
 from collections.abc import Iterable, Sequence
+from numbers import Real
+from typing import Any
 
 from torch import nn
 
@@ -54,22 +56,29 @@ class MLP(nn.Sequential):
         super().__init__(*layers)
 
 
-def layer_widths(n_inputs: int, hidden_sizes: Sequence[int], n_outputs: int) -> list[int]:
+def layer_widths(n_inputs: int, hidden_sizes: Any, n_outputs: int) -> list[int]:
     """Widths from the input to the output, checked."""
     if not isinstance(hidden_sizes, Iterable):
         raise TypeError(f"hidden_sizes must be a sequence such as (64, 32), got {hidden_sizes!r}")
     widths = [n_inputs, *hidden_sizes, n_outputs]
-    if any(isinstance(width, bool) or int(width) != width or width < 1 for width in widths):
+    if not all(isinstance(width, Real) and not isinstance(width, bool) for width in widths):
+        raise TypeError(f"layer widths must be whole numbers of at least 1, got {widths}")
+    if any(width % 1 or width < 1 for width in widths):
         raise ValueError(f"layer widths must be whole numbers of at least 1, got {widths}")
-    return widths
+    return [int(width) for width in widths]
 
 
-def dropout_per_layer(dropout: float | Sequence[float], n_hidden: int) -> list[float]:
+def dropout_per_layer(dropout: Any, n_hidden: int) -> list[float]:
     """One dropout probability for each hidden layer, checked."""
-    probabilities = [dropout] * max(n_hidden, 1) if isinstance(dropout, int | float) else list(dropout)
+    alike = isinstance(dropout, Real)
+    if not alike and (isinstance(dropout, str) or not isinstance(dropout, Iterable)):
+        raise TypeError(f"dropout must be a number in [0, 1) or a sequence of such, got {dropout!r}")
+    probabilities: list[Any] = [dropout] * max(n_hidden, 1) if alike else list(dropout)
+    if not all(isinstance(probability, Real) for probability in probabilities):
+        raise TypeError(f"dropout must be a number in [0, 1) or a sequence of such, got {dropout!r}")
     if not all(0 <= probability < 1 for probability in probabilities):
         raise ValueError(f"dropout must lie in [0, 1), got {dropout!r}")
-    if not isinstance(dropout, int | float) and len(probabilities) != n_hidden:
+    if not alike and len(probabilities) != n_hidden:
         raise ValueError(
             f"dropout has {len(probabilities)} values for {n_hidden} hidden layers: give one, or one each"
         )

@@ -189,4 +189,12 @@ def resolve_device(device: str | torch.device) -> torch.device:
         raise ValueError(
             f"device={device!r} was asked for, but CUDA is not available: use device='auto' or 'cpu'"
         )
+    if resolved.type not in ("cpu", "cuda"):
+        try:
+            torch.zeros(1, device=resolved).cpu()
+        except (RuntimeError, NotImplementedError, AssertionError, ImportError) as error:
+            raise ValueError(
+                f"device={device!r} cannot be used here ({str(error).splitlines()[0]}): use device='auto' or "
+                "'cpu'"
+            ) from error
     return resolved

@@ -1,5 +1,6 @@
 """Class probabilities from a module, at its own parameters or at adapted ones."""
 
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -20,6 +21,9 @@ ROWS_PER_CHUNK = 8192  # whose activations stay in the cache: twice as fast as 6
 ENSEMBLE_ROWS_PER_CHUNK = 1024  # each row has the activations of all members
 IMAGES_PER_CHUNK = 256
 CHUNKS_PER_WORKER = 4  # at least, for threads to pay
+
+# Other parameters than its own are put into the module for a call: two calls at once would mix them up.
+_exchange = threading.Lock()
 
 
 def rows_per_chunk(module: nn.Module, x: Tensor) -> int:
@@ -69,7 +73,11 @@ def predict_members(
     # One thread is best for a chunk of a small network, but several chunks can run at once: in the default
     # network, which is known to allow it, at its own parameters, since others are put into it for the call.
     side_by_side = small and parameters is None and isinstance(module, TableNetwork)
-    with one_thread() if small else nullcontext(), evaluation_mode(module):
+    with (
+        one_thread() if small else nullcontext(),
+        nullcontext() if parameters is None else _exchange,
+        evaluation_mode(module),
+    ):
         if side_by_side and workers > 1:
             with ThreadPoolExecutor(workers) as pool:
                 parts = list(pool.map(of_chunk, chunks))
