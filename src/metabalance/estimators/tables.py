@@ -100,6 +100,11 @@ class TableEncoder:
             Not two-dimensional, no rows or columns, duplicate names, infinite or complex numbers.
         TypeError
             Sparse matrices; columns of dates, durations or nested objects.
+
+        Warns
+        -----
+        UserWarning
+            Text that hardly is a category; no column that holds anything to learn from.
         """
         limit = self.max_categories
         if isinstance(limit, bool) or not isinstance(limit, (int, np.integer)) or limit < 2:
@@ -129,6 +134,13 @@ class TableEncoder:
                 columns.append(column)
         _refuse_large(large)
         self._restore(columns, names)
+        if not any(column.outputs for column in columns):
+            warnings.warn(
+                "no column of X holds anything to learn from: each is the same in all rows, or empty, or "
+                "text that is different in nearly every row",
+                UserWarning,
+                stacklevel=3,
+            )
         return self
 
     def transform(self, X: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
