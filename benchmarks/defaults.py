@@ -35,9 +35,12 @@ from metabalance.evaluation.environment import describe_environment
 MOST_ROWS = 8_000
 # What is chosen between, beside natural/under with β 2: the pair of strategies and how the loops are weighed.
 SAMPLING: dict[str, dict[str, Any]] = {
+    "natural/under, β 8": {"query_sampler": "under", "beta": 8.0},
+    "natural/under, β 4": {"query_sampler": "under", "beta": 4.0},
     "natural/under, β 1": {"query_sampler": "under", "beta": 1.0},
     "natural/under, β 0.5": {"query_sampler": "under", "beta": 0.5},
     "natural/over, β 0.5": {"query_sampler": "over", "beta": 0.5},
+    "natural/natural, β 1": {"query_sampler": "natural", "beta": 1.0},
     "natural/natural, β 0.5": {"query_sampler": "natural", "beta": 0.5},
     "natural/natural, β 0": {"query_sampler": "natural", "beta": 0.0},
 }
@@ -142,12 +145,11 @@ def known_folds(file: Path, now: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def as_markdown(folds: pd.DataFrame, cv: int, seconds: float) -> str:
     """Return means over tables, the choice of each table's neighbours, and the ROC-AUC of every table."""
-    names = set(folds["method"])
     folds = complete(folds)
-    failed = sorted(names - set(folds["method"]))
+    failed = sorted(set(configurations()) - set(folds["method"]))
     left_out = ["", f"Left out, as they failed on some fold: {', '.join(failed)}."] if failed else []
     means = means_table(folds)
-    candidates = ["defaults", *SAMPLING]
+    candidates = [name for name in ("defaults", *SAMPLING) if name in means.index]
     return "\n".join(
         [
             "# Why the defaults are what they are",
@@ -178,7 +180,9 @@ def as_markdown(folds: pd.DataFrame, cv: int, seconds: float) -> str:
             "hindsight by these scores themselves, against the default. An automatic choice can only gain",
             "less, since part of this is luck:",
             "",
-            as_table(hindsight_table(folds, INNER_STEPS, "defaults")),
+            as_table(
+                hindsight_table(folds, [name for name in INNER_STEPS if name in means.index], "defaults")
+            ),
             "",
             "## ROC-AUC by table",
             "",

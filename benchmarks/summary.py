@@ -27,6 +27,7 @@ OTHERS = (
     "lightgbm",
     "lightgbm:balanced",
     "lightgbm:prior-corrected",
+    "lightgbm:tuned",
 )
 LINEAR = ("logistic-regression", "logistic-regression:balanced")
 

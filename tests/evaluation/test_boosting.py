@@ -85,10 +85,8 @@ def test_the_tuned_one_is_the_best_draw_by_cross_validation() -> None:
     names = np.array(["ok", "fraud"])[y]
     classifier = LGBMClassifier(n_estimators=200, verbose=-1, n_jobs=1, random_state=0)
     tuned = TunedLightGBM(classifier, n_draws=3).fit(X, names)
-    scores = tuned.model_.cv_results_["mean_test_score"]
-    assert len(scores) == 3
-    assert tuned.model_.best_score_ == scores.max()
-    chosen = EarlyStoppedLightGBM(classifier).set_params(**tuned.model_.best_params_).fit(X, names)
+    assert len(tuned.classifier_.cv_results_["mean_test_score"]) == 3
+    chosen = EarlyStoppedLightGBM(classifier).set_params(**tuned.classifier_.best_params_).fit(X, names)
     np.testing.assert_array_equal(tuned.predict_proba(X), chosen.predict_proba(X))
     assert set(tuned.predict(X)) == set(tuned.classes_) == {"fraud", "ok"}
 
@@ -96,7 +94,7 @@ def test_the_tuned_one_is_the_best_draw_by_cross_validation() -> None:
 def test_two_rows_of_a_class_are_too_few_to_tune_by() -> None:
     X, y = np.arange(40.0).reshape(20, 2), np.repeat([0, 1], [18, 2])
     tuned = TunedLightGBM(LGBMClassifier(n_estimators=5, verbose=-1, n_jobs=1, random_state=0)).fit(X, y)
-    assert isinstance(tuned.model_, EarlyStoppedLightGBM)
+    assert isinstance(tuned.classifier_, EarlyStoppedLightGBM)
 
 
 def test_settings_that_small_tables_can_use() -> None:
@@ -110,3 +108,11 @@ def test_settings_that_small_tables_can_use() -> None:
         drawn = choice.rvs(size=50, random_state=0)
         assert drawn.min() >= 1
         assert drawn.max() <= max(1, min(100, n_rows // 7))
+
+
+def test_what_a_column_holds_is_a_matter_of_all_rows_in_every_fold() -> None:
+    X = pd.DataFrame({"a": np.arange(120) % 7}, dtype=object)
+    X.loc[3, "a"] = "unknown"  # without it, the column would be one of numbers
+    y = (np.arange(120) % 4 == 0).astype(int)
+    tuned = TunedLightGBM(LGBMClassifier(n_estimators=20, verbose=-1, n_jobs=1, random_state=0), n_draws=2)
+    assert np.isfinite(tuned.fit(X, y).classifier_.cv_results_["mean_test_score"]).all()

@@ -53,7 +53,7 @@ class NeuralClassifier(ImbalancedClassifier):
         entropy or the focal loss this is the class-balanced loss), then scaled to average 1 over the rows.
     label_smoothing : float in [0, 1), default=0
         Share of every row's target that is spread over all classes, in the cross-entropy and the logit-
-        adjusted loss; with class weights as in :class:`torch.nn.CrossEntropyLoss`.
+        adjusted loss; a row's weight stays that of its own class.
     optimizer : {"adamw", "adam", "sgd"} or torch.optim class, default="adamw"
         "sgd" has Nesterov momentum 0.9. More arguments: ``optimizer__…``.
     lr : float, default=0.003
@@ -92,7 +92,7 @@ class NeuralClassifier(ImbalancedClassifier):
         ``class_weight`` it is the training frequencies times the weights.
     callbacks : list of skorch callbacks, optional
         Run after ours and before early stopping: at the end of an epoch they find the averaged parameters in
-        the network (``ema_decay``).
+        the network (``ema_decay``). One that ends training by KeyboardInterrupt counts as Ctrl-C.
     device : {"auto", "cpu", "cuda"} or torch.device, default="auto"
         Where the data and the network live.
     random_state : int, RandomState or None, default=None

@@ -55,9 +55,8 @@ class RowLoss(nn.Module, ABC):
         return self.rows(logits, target).mean()
 
 
-def _cross_entropies(logits: Tensor, target: Tensor, weight: Tensor | None, smoothing: float) -> Tensor:
-    classes_second = logits.movedim(-1, 1)
-    return F.cross_entropy(classes_second, target, weight, reduction="none", label_smoothing=smoothing)
+def _cross_entropies(logits: Tensor, target: Tensor, smoothing: float) -> Tensor:
+    return F.cross_entropy(logits.movedim(-1, 1), target, reduction="none", label_smoothing=smoothing)
 
 
 def _check_smoothing(value: float) -> None:
@@ -73,8 +72,9 @@ class CrossEntropy(RowLoss):
     weight : Tensor of shape (K,), optional
         Weight of each class; all 1 when absent.
     label_smoothing : float in [0, 1), default=0
-        Share of a row's target that is spread evenly over all classes; each class's part of the loss then has
-        the weight of that class, as in :class:`torch.nn.CrossEntropyLoss`.
+        Share of a row's target that is spread evenly over all classes. The weight stays that of the row's own
+        class. In :class:`torch.nn.CrossEntropyLoss` each part has the weight of the class it goes to, which
+        draws rows of a frequent class to a rare one with a large weight.
 
     Raises
     ------
@@ -100,7 +100,8 @@ class CrossEntropy(RowLoss):
 
     def rows(self, logits: Tensor, target: Tensor) -> Tensor:
         """As `RowLoss.rows`."""
-        return _cross_entropies(logits, target, self.weight, self.label_smoothing)
+        losses = _cross_entropies(logits, target, self.label_smoothing)
+        return losses if self.weight is None else self.weight[target] * losses
 
 
 class LogitAdjustedCrossEntropy(RowLoss):
@@ -173,7 +174,8 @@ class LogitAdjustedCrossEntropy(RowLoss):
 
     def rows(self, logits: Tensor, target: Tensor) -> Tensor:
         """As `RowLoss.rows`."""
-        return _cross_entropies(logits + self.adjustment, target, self.weight, self.label_smoothing)
+        losses = _cross_entropies(logits + self.adjustment, target, self.label_smoothing)
+        return losses if self.weight is None else self.weight[target] * losses
 
 
 class FocalLoss(RowLoss):
