@@ -126,10 +126,10 @@ def digest_of(classifier: Any) -> str:
 
 
 def conditions(cv: int) -> dict[str, Any]:
-    """Return what has to be the same for records to stand in one table: folds, code, versions, hardware."""
+    """Return what has to be the same for records to stand in one table: folds, rows, code and machine."""
     files = sorted(Path(metabalance.__file__).parent.rglob("*.py"))
     code = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
-    return {"cv": cv, "code": code, "environment": describe_environment()}
+    return {"cv": cv, "most_rows": MOST_ROWS, "code": code, "environment": describe_environment()}
 
 
 def known_folds(file: Path, now: Mapping[str, Any]) -> list[dict[str, Any]]:

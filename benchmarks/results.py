@@ -101,7 +101,7 @@ def main() -> None:
         comparison = compare(
             X,
             y,
-            methods=[*NETWORKS, *RIVALS, "lightgbm:prior-corrected"],
+            methods=[*NETWORKS, *RIVALS],
             n_seeds=2,
             n_jobs=-1,
             dataset=SOURCES[name].title,

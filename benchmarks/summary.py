@@ -58,8 +58,8 @@ def paired_table(folds: pd.DataFrame) -> pd.DataFrame:
     """Return mean differences from others over tables with 95 % intervals (Student's t over the tables)."""
     means = by_table(folds)
     rows = {}
-    for other in OTHERS:
-        difference = means.xs(OURS, level="method") - means.xs(other, level="method")
+    for other in (name for name in OTHERS if name in means.index.get_level_values("method")):
+        difference = (means.xs(OURS, level="method") - means.xs(other, level="method")).dropna()
         n = len(difference)
         half = stats.t.ppf(0.975, n - 1) * difference.std(ddof=1) / np.sqrt(n)
         wins = (difference > 0).sum()

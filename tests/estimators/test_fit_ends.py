@@ -172,6 +172,21 @@ def test_breaking_off_between_epochs_is_noticed(binary) -> None:
     assert net.interrupted_
 
 
+def test_a_callback_may_end_the_training_after_an_epoch(binary) -> None:
+    class Stop(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            if len(net.history) == 2:
+                raise KeyboardInterrupt  # as skorch's own early stopping does
+
+    X, y = binary
+    options = {**QUICK, "lr_schedule": "constant", "early_stopping": False}
+    net = NeuralClassifier(callbacks=[Stop()], **{**options, "max_epochs": 9}).fit(X, y)
+    assert not net.interrupted_
+    assert len(net.history_) == 2
+    whole = NeuralClassifier(**{**options, "max_epochs": 2}).fit(X, y)
+    np.testing.assert_array_equal(net.predict_proba(X), whole.predict_proba(X))
+
+
 def test_the_score_is_that_of_the_averaged_parameters_which_are_kept(binary) -> None:
     X, y = binary
     seen = []

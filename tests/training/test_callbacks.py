@@ -93,11 +93,11 @@ def test_being_broken_off_between_the_two_leaves_the_average(at) -> None:
     net.update()
     if at == "hidden":
         averaging.on_epoch_end(net)
-    first, second = averaging.followed_
-    averaging.followed_ = [first, None]  # an AttributeError in the middle, in place of Ctrl-C
-    with pytest.raises(AttributeError):
+    source = averaging.averages_ if at == "shown" else averaging.trained_
+    second, source[1] = source[1], None  # a TypeError in the middle of copying, in place of Ctrl-C
+    with pytest.raises(TypeError):
         averaging.on_epoch_end(net) if at == "shown" else averaging.on_epoch_begin(net)
-    averaging.followed_ = [first, second]
+    source[1] = second
     averaging.on_train_end(net)
     assert net.weight == pytest.approx(1.9)
 

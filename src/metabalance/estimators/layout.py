@@ -14,7 +14,7 @@ from metabalance.estimators.tables import TableEncoder
 
 EMBEDDINGS = ("piecewise-linear", "periodic")
 ROWS_FOR_BINS = 100_000
-MOST_CODES = 128  # of all numbers together: what a row costs grows with them
+MOST_BINS = 128  # of all numbers together: what a row costs grows with them
 FEWEST_BINS = 4
 
 
@@ -84,7 +84,7 @@ def describe_table(x: Tensor, encoder: TableEncoder, embedding: str | None, n_bi
         return TableLayout((), (), False, codes)
     if embedding == "periodic":
         return TableLayout(tuple(numbers), (), True, codes)
-    n_bins = min(n_bins, max(FEWEST_BINS, MOST_CODES // len(numbers)), len(rows) - 1)
+    n_bins = min(n_bins, max(FEWEST_BINS, MOST_BINS // len(numbers)), len(rows) - 1)
     with warnings.catch_warnings():
         # A column that nearly always has one value: its code is its value, rescaled.
         warnings.filterwarnings("ignore", message=".*has just two bin edges")

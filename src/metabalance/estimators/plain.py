@@ -41,7 +41,8 @@ class NeuralClassifier(ImbalancedClassifier):
     numerical_embedding : {"piecewise-linear", "periodic"} or None, default="piecewise-linear"
         What the default network makes of numbers (Gorishniy et al. 2022).
     n_bins : int, default=24
-        Bins of a number's piecewise-linear embedding at most, between quantiles of the rows trained on.
+        Bins of a number's piecewise-linear embedding at most, between quantiles of the rows trained on. All
+        numbers together have 128, as long as that leaves each of them four.
     loss : {"cross_entropy", "focal", "logit_adjusted"} or callable, default="cross_entropy"
         The loss. "logit_adjusted" is `metabalance.nn.LogitAdjustedCrossEntropy` with the class frequencies of
         the training part, meant for natural batches: with balanced ones it corrects twice. Its probabilities
@@ -92,7 +93,8 @@ class NeuralClassifier(ImbalancedClassifier):
         ``class_weight`` it is the training frequencies times the weights.
     callbacks : list of skorch callbacks, optional
         Run after ours and before early stopping: at the end of an epoch they find the averaged parameters in
-        the network (``ema_decay``). One that ends training by KeyboardInterrupt counts as Ctrl-C.
+        the network (``ema_decay``). One that raises KeyboardInterrupt at the end of an epoch ends
+        the training, as in skorch.
     device : {"auto", "cpu", "cuda"} or torch.device, default="auto"
         Where the data and the network live.
     random_state : int, RandomState or None, default=None

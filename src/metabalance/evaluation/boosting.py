@@ -24,8 +24,8 @@ PATIENCE = 50
 class TreeFrame:
     """Turns a table into what boosting libraries read natively: floats with NaN, and categories.
 
-    Of a column with more than 200 categories the rarer ones share one, and a category not seen in ``fit``
-    is a missing value. Arrays of more dimensions are flattened.
+    Of a column with more than 200 categories the rarer ones share one, which a category not seen in ``fit``
+    gets, too; in other columns such a one is a missing value. Arrays of more dimensions are flattened.
     """
 
     def fit(self, X: Any) -> Self:

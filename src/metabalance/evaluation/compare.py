@@ -320,7 +320,8 @@ def _settings(
             f"as many rows as its training part has, but from {MIN_ROWS_PER_EPOCH:,} to "
             f"{MAX_ROWS_PER_EPOCH:,} (support and query rows count). "
             "Each network of a search has that budget. "
-            "Networks of your own run as given; the rivals fit all rows of the training part, once."
+            "Networks of your own run as given; the rivals fit all rows of the training part, "
+            "some after choosing settings on parts of it."
         ),
         "early_stopping": (
             f"Every network stops after {patience} epochs without a better {followed} on held-out rows of "

@@ -152,16 +152,8 @@ def _fixed_methods() -> dict[str, Method]:
         ablation=ABLATION,
     )
     for name, rival in RIVALS.items():
-        methods[name] = Method(MethodInfo(name, rival.title, "rival", rival.description), rival.build)
-    fair = MethodInfo(
-        "lightgbm:prior-corrected",
-        "LightGBM, prior correction",
-        "rival",
-        "as LightGBM, its probabilities divided by the training frequencies (Saerens et al. 2002), so that "
-        "its decisions, too, are for classes of equal frequency",
-    )
-    methods[fair.name] = replace(methods["lightgbm"], info=fair, post_hoc=correct_prior)
-    methods["lightgbm:tuned"] = replace(methods["lightgbm:tuned"], post_hoc=correct_prior)
+        info = MethodInfo(name, rival.title, "rival", rival.description)
+        methods[name] = Method(info, rival.build, post_hoc=rival.post_hoc)
     return methods
 
 

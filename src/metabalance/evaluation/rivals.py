@@ -1,8 +1,8 @@
 """What a user would pick instead of a network: the classifiers of the neighbouring libraries.
 
 Boosted trees see categories and gaps as they are, the others the networks' encoding (one-hot categories,
-imputed and clipped numbers). LightGBM chooses its number of trees and logistic regression its C inside the
-training part; the rest are their libraries' defaults.
+imputed and clipped numbers). LightGBM chooses its number of trees (and, tuned, its other settings) and logistic
+regression its C inside the training part; the rest are fixed.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,6 +20,7 @@ from sklearn.utils.multiclass import unique_labels
 
 from metabalance.estimators.tables import make_encoder
 from metabalance.evaluation.boosting import EarlyStoppedLightGBM, FramedClassifier, TunedLightGBM
+from metabalance.evaluation.posthoc import correct_prior
 
 
 class EncodedClassifier(ClassifierMixin, BaseEstimator):
@@ -97,11 +98,12 @@ class TunedLogisticRegression(ClassifierMixin, BaseEstimator):
 
 @dataclass(frozen=True)
 class Rival:
-    """A rival's titles and how it is made for a seed."""
+    """A rival's titles, how it is made for a seed, and what its probabilities go through."""
 
     title: str
     description: str
     make: Callable[[int], BaseEstimator]
+    post_hoc: Callable[..., Any] | None = None
 
     def build(self, shared: Mapping[str, Any], seed: int) -> BaseEstimator:
         """Return the unfitted rival; the networks' shared options do not concern it."""
@@ -158,6 +160,13 @@ RIVALS: Mapping[str, Rival] = {
         "trees of 15 leaves, rate 0.03, their number by early stopping, its own handling of categories",
         _lightgbm,
     ),
+    "lightgbm:prior-corrected": Rival(
+        "LightGBM, prior correction",
+        "as LightGBM, its probabilities divided by the training frequencies (Saerens et al. 2002), so that "
+        "its decisions, too, are for classes of equal frequency",
+        _lightgbm,
+        correct_prior,
+    ),
     "lightgbm:balanced": Rival(
         "LightGBM, balanced", "as LightGBM, classes weighted", lambda seed: _lightgbm(seed, balanced=True)
     ),
@@ -166,6 +175,7 @@ RIVALS: Mapping[str, Rival] = {
         "the best of eight random settings by cross-validated log-loss, its number of trees by early "
         "stopping, its probabilities divided by the training frequencies",
         lambda seed: TunedLightGBM(_lightgbm_classifier(seed)),
+        correct_prior,
     ),
     "balanced-random-forest": Rival(
         "Balanced random forest",

@@ -98,8 +98,8 @@ class TableNetwork(nn.Module):
         layers: list[nn.Module] = []
         chances = dropout_per_layer(dropout, len(hidden_sizes))
         for wide_in, wide_out, chance in zip(sizes[:-2], sizes[1:-1], chances, strict=True):
-            layers += [LinearEnsemble(wide_in, wide_out, k=n_members), nn.ReLU(), nn.Dropout(chance)]
-        layers.append(LinearEnsemble(sizes[-2], sizes[-1], k=n_members))
+            layers += [_MembersFirst(wide_in, wide_out, k=n_members), nn.ReLU(), nn.Dropout(chance)]
+        layers.append(_MembersFirst(sizes[-2], sizes[-1], k=n_members))
         self.members = _Members(*layers)
 
     numbers: Tensor
@@ -124,15 +124,16 @@ class TableNetwork(nn.Module):
         return logits
 
 
+class _MembersFirst(LinearEnsemble):  # type: ignore[misc]  # tabm has no types
+    """tabm's layer for shapes (members, batch, width), which make it a single batched product."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.baddbmm(self.bias.unsqueeze(1), x, self.weight)
+
+
 class _Members(nn.Sequential):
     """Layers of members side by side, input and output of shape (batch, members, width)."""
 
     def forward(self, input: Tensor) -> Tensor:
-        # Members come first in between: tabm's layer is then a single batched product.
-        hidden = input.transpose(0, 1)
-        for layer in self:
-            if isinstance(layer, LinearEnsemble):
-                hidden = torch.baddbmm(layer.bias.unsqueeze(1), hidden, layer.weight)
-            else:
-                hidden = layer(hidden)
-        return hidden.transpose(0, 1)
+        output: Tensor = super().forward(input.transpose(0, 1))  # type: ignore[no-untyped-call]
+        return output.transpose(0, 1)

@@ -5,12 +5,22 @@ from typing import Any
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EarlyStopping, EpochTimer, PassthroughScoring
+from skorch.callbacks import Callback, EpochTimer, GradientNormClipping, PassthroughScoring
 from torch import nn
 
 from metabalance.training.budget import EpochBudget
-from metabalance.training.callbacks import EpochProgress
+from metabalance.training.callbacks import CosineSchedule, EpochProgress, EpochScores, WeightAveraging
 from metabalance.training.rules import UpdateRule
+
+OWN_CALLBACKS = (
+    CosineSchedule,
+    EpochProgress,
+    EpochScores,
+    EpochTimer,
+    GradientNormClipping,
+    PassthroughScoring,
+    WeightAveraging,
+)
 
 
 class EpochBatches:
@@ -66,6 +76,7 @@ class TrainingLoop(NeuralNet):
     def train(self) -> "TrainingLoop":
         """Run the epochs; returns self."""
         self.interrupted_ = False
+        self.told_: tuple[str, Any] | None = None
         self.callbacks_: list[tuple[str, Any]] = []
         self.budget_ = EpochBudget(self.n_rows, self.rule.rows_per_update)
         try:
@@ -111,13 +122,23 @@ class TrainingLoop(NeuralNet):
         try:
             return super().fit_loop(*args, **kwargs)
         except KeyboardInterrupt:
-            self.interrupted_ = not self._stopped_early()
+            self.interrupted_ = not self._ended_by_callback()
             raise
 
-    def _stopped_early(self) -> bool:
-        """Whether it was skorch's early stopping, which interrupts training just as Ctrl-C does."""
-        stops = [callback for _, callback in self.callbacks_ if isinstance(callback, EarlyStopping)]
-        return any(stop.misses_ == stop.patience for stop in stops)
+    def notify(self, method_name: str, **kwargs: Any) -> None:
+        """As in skorch, and remember which callback is being told what."""
+        getattr(self, method_name)(self, **kwargs)
+        for _, callback in self.callbacks_:
+            self.told_ = (method_name, callback)
+            getattr(callback, method_name)(self, **kwargs)
+        self.told_ = None
+
+    def _ended_by_callback(self) -> bool:
+        """Whether a callback ended training after an epoch, which in skorch takes the exception of Ctrl-C."""
+        if self.told_ is None:
+            return False
+        method_name, callback = self.told_
+        return method_name == "on_epoch_end" and not isinstance(callback, OWN_CALLBACKS)
 
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Any, **kwargs: Any

@@ -13,13 +13,11 @@ MOST_PARAMETERS = 200_000
 
 
 class _Here(threading.local):
-    depth = 0  # of blocks within each other, in this thread of the user's
+    inside = False  # a block, in this thread of the user's
 
 
 _here = _Here()
-_lock = threading.Lock()
-_inside = 0  # threads of the user's that are in a block
-_before = 1
+_put_back: list[int] = []  # the numbers that blocks of all threads found
 
 
 def is_small(module: nn.Module, x: Tensor) -> bool:
@@ -36,19 +34,19 @@ def one_thread() -> Iterator[None]:
     Most networks of tables are so small that two threads spend their time waiting for each other, several
     times as long as one thread needs where other work shares the cores.
     """
-    global _inside, _before
-    if not _here.depth:
-        with _lock:
-            if not _inside:  # otherwise the number may be that of another thread's block
-                _before = torch.get_num_threads()
-            _inside += 1
-    _here.depth += 1
-    torch.set_num_threads(1)
+    if _here.inside:
+        yield
+        return
+    before = torch.get_num_threads()
+    if before == 1 and _put_back:  # a thread that is new takes over the number of another one's block
+        before = max(_put_back)
     try:
+        _put_back.append(before)
+        _here.inside = True
+        torch.set_num_threads(1)
         yield
     finally:
-        _here.depth -= 1
-        if not _here.depth:
-            with _lock:
-                _inside -= 1
-                torch.set_num_threads(_before)
+        _here.inside = False
+        if before in _put_back:
+            _put_back.remove(before)
+        torch.set_num_threads(before)
