@@ -1,8 +1,8 @@
 """What a user would pick instead of a network: the classifiers of the neighbouring libraries.
 
 Boosted trees see categories and gaps as they are, the others the networks' encoding (one-hot categories,
-imputed and clipped numbers). LightGBM chooses its number of trees (and, tuned, its other settings) and logistic
-regression its C inside the training part; the rest are fixed.
+imputed and clipped numbers). LightGBM chooses its number of trees (and, tuned, its other settings) and
+logistic regression its C inside the training part; the rest are fixed.
 """
 
 from collections.abc import Callable, Mapping
