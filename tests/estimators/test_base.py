@@ -221,6 +221,7 @@ def test_clone_get_and_set_params_with_free_parameters(estimator) -> None:
             TypeError,
             "class_weight must be .*, a dict of label to weight",
         ),
+        ({"class_weight": {0: "a"}}, ValueError, "class_weight={0: 'a'} cannot be used: could not convert"),
         ({"class_weight": [1, 2]}, TypeError, r"class_weight must be .*, got \[1, 2\]"),
         ({"optimizer": "lion"}, ValueError, "optimizer must be .* got 'lion'"),
         ({"optimizer": 3}, TypeError, "optimizer must be a name or a subclass"),

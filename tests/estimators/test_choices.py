@@ -61,6 +61,11 @@ def test_many_classes_are_scored_one_against_the_rest() -> None:
     assert found == pytest.approx(expected)
 
 
+def test_a_score_for_two_classes_is_refused_for_three_before_training() -> None:
+    with pytest.raises(ValueError, match="scoring='f1' cannot score 3 classes: Target is multiclass"):
+        choose_score("f1", np.arange(3), np.array([5, 5, 5]))
+
+
 def test_optimizers_by_name_and_class() -> None:
     module = nn.Linear(3, 2)
     expected = torch.optim.AdamW, {"weight_decay": 0.1, "fused": True}

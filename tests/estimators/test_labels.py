@@ -14,8 +14,10 @@ from metabalance.estimators.labels import encode_known_labels, encode_labels
         pd.Series(["b", "a", "b"], dtype="category"),
         pd.Series(["b", "a", "b"], dtype="string"),
         np.array([2.0, 1.0, 2.0]),
+        np.array([5, -1, 5], dtype=object),
+        pd.Series([True, False, True], dtype=object),
     ],
-    ids=range(6),
+    ids=range(8),
 )
 def test_codes_number_the_sorted_labels(y) -> None:
     classes, codes = encode_labels(y)

@@ -230,6 +230,7 @@ def test_progress_bar_goes_to_standard_error(data, capsys) -> None:
         ({"cv": [(range(40), [])]}, ValueError, "needs row numbers, at least one in each part"),
         ({"n_seeds": 0}, ValueError, "n_seeds must be at least 1, got 0"),
         ({"random_state": None}, TypeError, "random_state must be a whole number, got None"),
+        ({"network": ["naive"]}, TypeError, "network must be a dict of options"),
         ({"network": {"max_epochs": 3}}, ValueError, "network holds 'max_epochs', which is an argument"),
         ({"methods": [("svc", LinearSVC())]}, TypeError, "svc: .* LinearSVC has no predict_proba"),
         ({"methods": []}, ValueError, "at least one method"),

@@ -178,7 +178,10 @@ def _class_weights(class_weight: Any, classes: NDArray[Any], codes: NDArray[np.i
             "class_weight must be 'balanced', 'effective_number', a dict of label to weight or None, got "
             f"{class_weight!r}"
         )
-    weights: NDArray[np.float64] = compute_class_weight(class_weight, classes=classes, y=classes[codes])
+    try:
+        weights: NDArray[np.float64] = compute_class_weight(class_weight, classes=classes, y=classes[codes])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"class_weight={class_weight!r} cannot be used: {error}") from error
     return weights
 
 
@@ -327,6 +330,11 @@ def choose_score(
             )
         return value
 
+    if by_name:
+        try:  # now rather than after the first epoch
+            score(np.eye(len(classes)), np.arange(len(classes)))
+        except ValueError as error:
+            raise ValueError(f"scoring={scoring!r} cannot score {len(classes)} classes: {error}") from error
     return score
 
 

@@ -53,6 +53,8 @@ def encode_labels(y: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
         raise TypeError(f"the labels have dtype {labels.dtype}: turn them into strings or numbers")
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
         raise ValueError("y contains infinity: labels must be finite")
+    if labels.dtype == object:  # numbers and booleans, as in a column of pandas that once held something else
+        labels = pd.Series(labels).infer_objects().to_numpy()
     check_classification_targets(labels)
     classes, codes = np.unique(labels, return_inverse=True)
     if len(classes) < 2:

@@ -134,6 +134,8 @@ def compare(
     splits = make_splits(cv, X, codes, labels, random_state)
     chosen = _choose_methods(DEFAULT_METHODS if methods is None else methods)
     shared = {"max_epochs": max_epochs, "scoring": scoring}
+    if not isinstance(network, Mapping | None):
+        raise TypeError(f"network must be a dict of options, such as {{'lr': 0.001}}, got {network!r}")
     taken = [name for name in (network or {}) if name in (*shared, "random_state")]
     if taken:
         raise ValueError(f"network holds {taken[0]!r}, which is an argument of compare itself: pass it there")
@@ -320,13 +322,12 @@ def _settings(
             f"as many rows as its training part has, but from {MIN_ROWS_PER_EPOCH:,} to "
             f"{MAX_ROWS_PER_EPOCH:,} (support and query rows count). "
             "Each network of a search has that budget. "
-            "Networks of your own run as given; the rivals fit all rows of the training part, "
-            "some after choosing settings on parts of it."
+            "Networks of your own run as given; the rivals fit all rows of the training part "
+            "but what they hold out themselves, some after choosing settings on parts of it."
         ),
         "early_stopping": (
             f"Every network stops after {patience} epochs without a better {followed} on held-out rows of "
-            "its training part (each member of the default network has its own), and keeps its best epoch; "
-            "rivals train on all rows but what they hold out themselves."
+            "its training part (each member of the default network has its own), and keeps its best epoch."
             if early
             else "No early stopping: every network trains for all its epochs."
         ),
