@@ -1,6 +1,7 @@
 """Tables from files, imbalance recipes, and the data sets that are built in."""
 
 from metabalance.datasets.builtin import BUILTIN, Dataset, load_builtin
+from metabalance.datasets.cifar import ImageSet, load_cifar10
 from metabalance.datasets.credit import load_card_fraud, load_loan_default
 from metabalance.datasets.files import read_table, split_target
 from metabalance.datasets.imbalance import OneMajoritySplit, one_majority, thin_class
@@ -8,9 +9,11 @@ from metabalance.datasets.imbalance import OneMajoritySplit, one_majority, thin_
 __all__ = [
     "BUILTIN",
     "Dataset",
+    "ImageSet",
     "OneMajoritySplit",
     "load_builtin",
     "load_card_fraud",
+    "load_cifar10",
     "load_loan_default",
     "one_majority",
     "read_table",

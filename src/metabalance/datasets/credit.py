@@ -204,21 +204,22 @@ def _part(frame: Any, task: _Task, source: str) -> tuple[Any, np.ndarray[Any, An
     return X, y.astype(np.int64)
 
 
-def _root(data_root: str | os.PathLike[str] | None) -> Path | None:
+def data_folder(data_root: str | os.PathLike[str] | None) -> Path | None:
+    """The folder of the data: the one given, or that of the environment variable, or none."""
     # A variable that is set to nothing says nothing.
     chosen = data_root if data_root is not None else os.environ.get(DATA_VARIABLE) or None
     return None if chosen is None else Path(chosen)
 
 
 def _find(data_root: str | os.PathLike[str] | None, task: _Task) -> Path | None:
-    root = _root(data_root)
+    root = data_folder(data_root)
     if root is None:
         return None
     return next((root / name for name in task.files if (root / name).is_file()), None)
 
 
 def _looked(data_root: str | os.PathLike[str] | None, task: _Task) -> str:
-    root = _root(data_root)
+    root = data_folder(data_root)
     if root is None:
         given = f"pass data_root= (on the command line --data-root) or set {DATA_VARIABLE}"
         return f"no folder of data is given: {given}"

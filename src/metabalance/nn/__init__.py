@@ -1,5 +1,6 @@
 """Networks and losses."""
 
+from metabalance.nn.augment import CropAndFlip
 from metabalance.nn.class_weights import effective_number_weights
 from metabalance.nn.losses import (
     CrossEntropy,
@@ -17,6 +18,7 @@ from metabalance.nn.table_network import TableNetwork
 
 __all__ = [
     "MLP",
+    "CropAndFlip",
     "CrossEntropy",
     "FocalLoss",
     "LogitAdjustedCrossEntropy",
