@@ -234,10 +234,14 @@ def _parse(
 
 
 def _of_batch(batch: Any, source: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    pixels = batch.get(b"data") if isinstance(batch, dict) else None
-    labels = batch.get(b"labels") if isinstance(batch, dict) else None
-    whole = isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.shape[1:] == (PIXELS,)
-    if not whole or not isinstance(labels, list) or len(labels) != len(pixels):
+    held = batch if isinstance(batch, dict) else {}
+    pixels, labels = held.get(b"data"), held.get(b"labels")
+    if (
+        not isinstance(pixels, np.ndarray)
+        or not isinstance(labels, list)
+        or pixels.dtype != np.uint8
+        or pixels.shape != (len(labels), PIXELS)
+    ):
         raise ValueError(f"{source} does not hold images and labels of CIFAR-10")
     return pixels, np.asarray(labels, dtype=np.int64)
 

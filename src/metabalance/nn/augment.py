@@ -2,6 +2,7 @@
 
 import math
 from numbers import Integral
+from typing import SupportsInt
 
 import torch
 from torch import Generator, Tensor
@@ -37,11 +38,11 @@ class CropAndFlip:
     torch.Size([80, 20, 3, 32, 32])
     """
 
-    def __init__(self, padding: int = 4, flip: bool = True) -> None:
+    def __init__(self, padding: SupportsInt = 4, flip: bool = True) -> None:
         if isinstance(padding, bool) or not isinstance(padding, Integral) or padding < 0:
             raise ValueError(f"padding must be a whole number of at least 0, got {padding!r}")
-        self.padding = int(padding)
-        self.flip = bool(flip)
+        self.padding: int = int(padding)
+        self.flip: bool = bool(flip)
 
     def __repr__(self) -> str:
         return f"CropAndFlip(padding={self.padding}, flip={self.flip})"
