@@ -31,7 +31,7 @@ def test_a_loaded_model_predicts_the_same(estimator, mixed_table, tmp_path) -> N
     X, y = mixed_table
     net = estimator(**{**QUICK, "hidden_sizes": [8, 4], "dropout": 0.1}).fit(X, y)
     net.save(tmp_path / "model")
-    loaded = estimator.load(tmp_path / "model")
+    loaded = estimator.load(tmp_path / "model", device="cpu")
     np.testing.assert_array_equal(loaded.predict_proba(X), net.predict_proba(X))
     np.testing.assert_array_equal(loaded.predict(X), net.predict(X))
     assert loaded.history_ == net.history_
@@ -47,7 +47,7 @@ def test_adapted_predictions_survive(binary, tmp_path) -> None:
     X, y = binary
     net = MetaBalanceClassifier(predict_with="adapted", inner_lr=1.0, **QUICK).fit(X, y)
     net.save(tmp_path)
-    loaded = MetaBalanceClassifier.load(tmp_path)
+    loaded = MetaBalanceClassifier.load(tmp_path, device="cpu")
     for where in ("adapted", "meta"):
         net.set_params(predict_with=where)
         loaded.set_params(predict_with=where)
@@ -60,7 +60,7 @@ def test_own_modules_with_shared_weights_and_statistics(binary, tmp_path) -> Non
     net.save(tmp_path)
     with pytest.raises(ValueError, match="network of its own, Tied: pass load"):
         NeuralClassifier.load(tmp_path)
-    loaded = NeuralClassifier.load(tmp_path, module=Tied)
+    loaded = NeuralClassifier.load(tmp_path, module=Tied, device="cpu")
     np.testing.assert_array_equal(loaded.predict_proba(X), net.predict_proba(X))
     assert loaded.module_.second.weight is loaded.module_.first.weight
 
@@ -73,7 +73,7 @@ def test_labels_keep_their_type(binary, tmp_path, labels) -> None:
         y = np.array(["1.5", "2.5"], dtype=object)[np.searchsorted([1.5, 2.5], y.astype(float))]
     net = NeuralClassifier(**QUICK).fit(X, y)
     net.save(tmp_path)
-    loaded = NeuralClassifier.load(tmp_path)
+    loaded = NeuralClassifier.load(tmp_path, device="cpu")
     assert loaded.classes_.dtype == net.classes_.dtype
     assert loaded.predict(X).tolist() == net.predict(X).tolist()
 
@@ -87,7 +87,7 @@ def test_parameters_that_are_objects_are_left_out_and_named(binary, tmp_path) ->
     net.fit(X, y).save(tmp_path)
     description = json.loads((tmp_path / "model.json").read_text())
     assert set(description["parameters_not_saved"]) == {"sampler", "class_weight"}
-    loaded = NeuralClassifier.load(tmp_path)
+    loaded = NeuralClassifier.load(tmp_path, device="cpu")
     assert (loaded.sampler, loaded.class_weight, loaded.hidden_sizes) == ("natural", None, [6, 5])
     np.testing.assert_array_equal(loaded.predict_proba(X), net.predict_proba(X))
 
@@ -97,7 +97,8 @@ def test_saving_again_replaces_the_model(binary, tmp_path) -> None:
     NeuralClassifier(**QUICK).fit(X, y).save(tmp_path)
     second = NeuralClassifier(**{**QUICK, "hidden_sizes": (3,)}).fit(X, y)
     second.save(tmp_path)
-    np.testing.assert_array_equal(NeuralClassifier.load(tmp_path).predict_proba(X), second.predict_proba(X))
+    loaded = NeuralClassifier.load(tmp_path, device="cpu")
+    np.testing.assert_array_equal(loaded.predict_proba(X), second.predict_proba(X))
 
 
 @pytest.fixture

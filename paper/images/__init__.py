@@ -1,0 +1,1 @@
+"""The paper's image task: CIFAR-10 with one majority class."""

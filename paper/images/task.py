@@ -1,0 +1,55 @@
+"""Images for training and testing, as networks take them: augmented if for training, and standardised."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor
+
+from metabalance.datasets import ImageSet, one_majority
+from metabalance.nn import CropAndFlip
+
+MINORITY_COUNT = {"severe": 5}
+LARGEST_VALUE = 255.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained on and what is tested on; classes are numbered as in the data.
+
+    ``mean`` and ``deviation`` are those of the training pixels' channels, shape (3, 1, 1).
+    """
+
+    train: ImageSet
+    test: ImageSet
+    majority: int
+    mean: Tensor
+    deviation: Tensor
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Training images of each class."""
+        return np.bincount(self.train.y, minlength=len(self.train.classes))
+
+    def prepare(self, images: Tensor, generator: Generator | None = None) -> Tensor:
+        """Standardise images (…, 3, height, width), channels last in memory; augmented if given a generator."""
+        if generator is not None:
+            images = CropAndFlip()(images, generator)
+        scaled = (images.float() / LARGEST_VALUE - self.mean) / self.deviation
+        return scaled.flatten(0, -4).contiguous(memory_format=torch.channels_last).unflatten(
+            0, scaled.shape[:-3]
+        )
+
+
+def make_task(train: ImageSet, test: ImageSet, imbalance: str, seed: int, device: torch.device) -> Task:
+    """Thin all classes but one, the majority, which is another one for each seed up to the number of classes."""
+    majority = seed % len(train.classes)
+    rows = one_majority(train.y, majority, MINORITY_COUNT[imbalance], random_state=seed)
+    kept = train.take(rows)
+    pixels = kept.images.double() / LARGEST_VALUE
+    mean, deviation = (
+        statistic.float().to(device).reshape(-1, 1, 1)
+        for statistic in (pixels.mean((0, 2, 3)), pixels.std((0, 2, 3), correction=0))
+    )
+    return Task(kept.to(device), test.to(device), majority, mean, deviation)
