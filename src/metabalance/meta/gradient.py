@@ -80,8 +80,7 @@ class MetaGradient:
 
         "captured" is "loop" on CUDA with one meta step recorded as a CUDA graph and replayed, for networks
         whose kernels are short; shapes must stay the same, the model must not wait for the GPU, and what its
-        forward reads from Python attributes, and a loss from its closure, is as it was when recorded. It has
-        been tested without a GPU only.
+        forward reads from Python attributes, and a loss from its closure, is as it was when recorded.
     updates : int, optional
         How many times `backward` will be called, as far as that is known; only "auto" asks for it.
     buffers : {"both", "support", "query", "frozen"}, default="both"
