@@ -33,17 +33,19 @@ class Task:
         return np.bincount(self.train.y, minlength=len(self.train.classes))
 
     def prepare(self, images: Tensor, generator: Generator | None = None) -> Tensor:
-        """Standardise images (…, 3, height, width), channels last in memory; augmented if given a generator."""
+        """Standardise images (…, 3, height, width), channels last; augmented first if given a generator."""
         if generator is not None:
             images = CropAndFlip()(images, generator)
         scaled = (images.float() / LARGEST_VALUE - self.mean) / self.deviation
-        return scaled.flatten(0, -4).contiguous(memory_format=torch.channels_last).unflatten(
-            0, scaled.shape[:-3]
+        return (
+            scaled.flatten(0, -4)
+            .contiguous(memory_format=torch.channels_last)
+            .unflatten(0, scaled.shape[:-3])
         )
 
 
 def make_task(train: ImageSet, test: ImageSet, imbalance: str, seed: int, device: torch.device) -> Task:
-    """Thin all classes but one, the majority, which is another one for each seed up to the number of classes."""
+    """Thin all classes but one, the majority: the seed counts through the classes."""
     majority = seed % len(train.classes)
     rows = one_majority(train.y, majority, MINORITY_COUNT[imbalance], random_state=seed)
     kept = train.take(rows)
