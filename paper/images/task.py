@@ -10,7 +10,8 @@ from torch import Generator, Tensor
 from metabalance.datasets import ImageSet, one_majority
 from metabalance.nn import CropAndFlip
 
-MINORITY_COUNT = {"severe": 5}
+MINORITY_COUNT = {"severe": 5, "moderate": (5, 50)}
+"""Images of each class but the majority; of a range a number of each class's own."""
 LARGEST_VALUE = 255.0
 
 

@@ -4,7 +4,8 @@ from metabalance.datasets.builtin import BUILTIN, Dataset, load_builtin
 from metabalance.datasets.cifar import ImageSet, load_cifar10
 from metabalance.datasets.credit import load_card_fraud, load_loan_default
 from metabalance.datasets.files import read_table, split_target
-from metabalance.datasets.imbalance import OneMajoritySplit, one_majority, thin_class
+from metabalance.datasets.imbalance import long_tailed, one_majority, step_imbalance, thin_class
+from metabalance.datasets.splitters import OneMajoritySplit
 
 __all__ = [
     "BUILTIN",
@@ -15,8 +16,10 @@ __all__ = [
     "load_card_fraud",
     "load_cifar10",
     "load_loan_default",
+    "long_tailed",
     "one_majority",
     "read_table",
     "split_target",
+    "step_imbalance",
     "thin_class",
 ]

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from sklearn.datasets import load_breast_cancer, load_digits
 
-from metabalance.datasets.imbalance import OneMajoritySplit, thin_class
+from metabalance.datasets.imbalance import thin_class
+from metabalance.datasets.splitters import OneMajoritySplit
 
 
 @dataclass(frozen=True, eq=False)

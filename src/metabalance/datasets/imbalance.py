@@ -1,20 +1,22 @@
 """Recipes that make balanced data imbalanced: which rows to keep, by index, seeded, in exact numbers."""
 
-from collections.abc import Iterator
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import train_test_split
 
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 RandomState = int | np.random.Generator | None
 
 
-def one_majority(y: Any, majority: Any, minority_count: int, random_state: RandomState = None) -> Indices:
+def one_majority(
+    y: Any, majority: Any, minority_count: int | tuple[int, int], random_state: RandomState = None
+) -> Indices:
     """Keep all rows of one class and ``minority_count`` random rows of every other.
 
-    The severe imbalance of Bansal et al. (2021), Section 5.
+    Bansal et al. (2021), Section 5: 5 of each are their severe imbalance, and a number of each class's own,
+    drawn between 5 and 50, the moderate one.
 
     Parameters
     ----------
@@ -22,8 +24,9 @@ def one_majority(y: Any, majority: Any, minority_count: int, random_state: Rando
         Class labels.
     majority : label
         The class that stays whole.
-    minority_count : int
-        Rows to keep of each other class, at least 1.
+    minority_count : int or pair of int
+        Rows to keep of each other class, at least 1; of a pair (fewest, most) a number of its own for each,
+        all of them equally likely.
     random_state : int, numpy.random.Generator or None
         Source of the choice.
 
@@ -35,7 +38,7 @@ def one_majority(y: Any, majority: Any, minority_count: int, random_state: Rando
     Raises
     ------
     ValueError
-        ``majority`` does not occur, or a class has fewer than ``minority_count`` rows.
+        ``majority`` does not occur, or a class has fewer rows than may be asked of it.
 
     Examples
     --------
@@ -45,19 +48,20 @@ def one_majority(y: Any, majority: Any, minority_count: int, random_state: Rando
     ['a', 'a', 'a', 'a', 'b']
     """
     rng = np.random.default_rng(random_state)
-    labels = _checked_labels(y)
-    minority_count = _checked_count("minority_count", minority_count)
+    labels = checked_labels(y)
+    fewest, most = _checked_range("minority_count", minority_count)
     kept = [_rows_of(labels, majority)]
     for label in np.unique(labels):
         if label == majority:
             continue
         rows = np.flatnonzero(labels == label)
-        if len(rows) < minority_count:
+        if len(rows) < most:
             raise ValueError(
-                f"class {_shown(label)} has {len(rows)} rows, fewer than minority_count={minority_count}: "
+                f"class {shown(label)} has {len(rows)} rows, fewer than minority_count={minority_count}: "
                 "lower minority_count or give more rows"
             )
-        kept.append(rng.choice(rows, minority_count, replace=False))
+        count = fewest if fewest == most else int(rng.integers(fewest, most, endpoint=True))
+        kept.append(rng.choice(rows, count, replace=False))
     return np.sort(np.concatenate(kept))
 
 
@@ -95,110 +99,146 @@ def thin_class(y: Any, label: Any, fraction: float, random_state: RandomState = 
     (10, 90)
     """
     rng = np.random.default_rng(random_state)
-    labels = _checked_labels(y)
+    labels = checked_labels(y)
     if not 0.0 < fraction < 1.0:
         raise ValueError(f"fraction={fraction!r} must lie between 0 and 1, both excluded")
     rows = _rows_of(labels, label)
     others = np.flatnonzero(labels != label)
     if len(others) == 0:
-        raise ValueError(f"class {_shown(label)} is the only one: it cannot become a share of {fraction:g}")
+        raise ValueError(f"class {shown(label)} is the only one: it cannot become a share of {fraction:g}")
     count = round(fraction * len(others) / (1.0 - fraction))
     if count > len(rows):
         raise ValueError(
-            f"class {_shown(label)} makes up {len(rows) / len(labels):.3g} of the rows, less than "
+            f"class {shown(label)} makes up {len(rows) / len(labels):.3g} of the rows, less than "
             f"fraction={fraction:g}: lower fraction"
         )
     if count == 0:
         raise ValueError(
-            f"fraction={fraction:g} leaves no row of class {_shown(label)} beside {len(others)} others: "
+            f"fraction={fraction:g} leaves no row of class {shown(label)} beside {len(others)} others: "
             "raise fraction"
         )
     return np.sort(np.concatenate([rng.choice(rows, count, replace=False), others]))
 
 
-class OneMajoritySplit:
-    """Cross-validation with one majority class in training and a test part left as it is.
+def long_tailed(y: Any, factor: float, random_state: RandomState = None) -> Indices:
+    r"""Keep fewer random rows of every class than of the one before, down to a given ratio.
 
-    Every split first puts a stratified ``test_size`` of the rows aside for testing. From the rest it keeps
-    one majority class whole and ``minority_count`` rows of every other class for training; the remaining rows
-    are not used. The majority is another class in each split, in the order of the sorted labels, starting
-    over when there are more splits than classes. This is the severe recipe of Bansal et al. (2021), Section
-    5, in small: training data with one majority, testing on balanced data.
+    Of the k-th of K classes, in the order of the sorted labels and counted from 0, ⌊n · factor^(−k/(K−1))⌋
+    rows are kept, where n is the size of the smallest class: the exponential profile of long-tailed CIFAR
+    (Cui et al. 2019).
 
     Parameters
     ----------
-    n_splits : int, default=5
-        Number of splits.
-    minority_count : int, default=5
-        Training rows of each class other than the majority.
-    test_size : float, default=0.5
-        Share of all rows used for testing, between 0 and 1.
-    random_state : int, numpy.random.Generator or None, default=0
-        With an integer every call of ``split`` gives the same rows.
+    y : array-like, shape (n,)
+        Class labels, at least two classes.
+    factor : float
+        Rows of the first class for each of the last, at least 1.
+    random_state : int, numpy.random.Generator or None
+        Source of the choice.
+
+    Returns
+    -------
+    indices : ndarray of int64
+        Rows to keep, ascending.
+
+    Raises
+    ------
+    ValueError
+        ``factor`` is below 1, or leaves no row of the last class.
+
+    References
+    ----------
+    Cui, Jia, Lin, Song, Belongie (2019), Class-Balanced Loss Based on Effective Number of Samples.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from metabalance.datasets import OneMajoritySplit
-    >>> y = np.repeat([0, 1], 40)
-    >>> for train, test in OneMajoritySplit(n_splits=2).split(np.zeros((80, 1)), y):
-    ...     print(np.bincount(y[train]), np.bincount(y[test]))
-    [20  5] [20 20]
-    [ 5 20] [20 20]
+    >>> from metabalance.datasets import long_tailed
+    >>> y = np.repeat([0, 1, 2], 100)
+    >>> np.bincount(y[long_tailed(y, 100, random_state=0)])
+    array([100,  10,   1])
     """
-
-    def __init__(
-        self,
-        n_splits: int = 5,
-        *,
-        minority_count: int = 5,
-        test_size: float = 0.5,
-        random_state: RandomState = 0,
-    ) -> None:
-        self.n_splits = _checked_count("n_splits", n_splits)
-        self.minority_count = _checked_count("minority_count", minority_count)
-        if not 0.0 < test_size < 1.0:
-            raise ValueError(f"test_size={test_size!r} must lie between 0 and 1, both excluded")
-        self.test_size = test_size
-        self.random_state = random_state
-
-    def __repr__(self) -> str:
-        return (
-            f"OneMajoritySplit(n_splits={self.n_splits}, minority_count={self.minority_count}, "
-            f"test_size={self.test_size}, random_state={self.random_state})"
-        )
-
-    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
-        """Return the number of splits; the arguments are scikit-learn's and not used."""
-        return self.n_splits
-
-    def split(self, X: Any, y: Any, groups: Any = None) -> Iterator[tuple[Indices, Indices]]:
-        """Yield the training and the test rows of each split, both ascending; X and groups are not used.
-
-        Raises
-        ------
-        ValueError
-            A single class, or too few rows of a class for both parts.
-        """
-        rng = np.random.default_rng(self.random_state)
-        labels = _checked_labels(y)
-        classes = np.unique(labels)
-        if len(classes) == 1:
-            raise ValueError(f"every label is {_shown(classes[0])}: at least two classes are needed")
-        for index in range(self.n_splits):
-            rest, test = train_test_split(
-                np.arange(len(labels)),
-                test_size=self.test_size,
-                stratify=labels,
-                random_state=int(rng.integers(2**31)),
-            )
-            rest.sort()
-            majority = classes[index % len(classes)]
-            train = rest[one_majority(labels[rest], majority, self.minority_count, rng)]
-            yield train, np.sort(test)
+    labels = checked_labels(y)
+    sizes = np.unique(labels, return_counts=True)[1]
+    factor = _checked_factor(factor)
+    last = max(len(sizes) - 1, 1)
+    # Rounding must not make 9.999… of 10.
+    wanted = [int(sizes.min() * factor ** (-k / last) + 1e-9) for k in range(len(sizes))]
+    return _thinned(labels, wanted, f"factor={factor:g}", random_state)
 
 
-def _checked_labels(y: Any) -> np.ndarray[Any, Any]:
+def step_imbalance(
+    y: Any, factor: float, minority_share: float = 0.5, random_state: RandomState = None
+) -> Indices:
+    """Keep as many random rows of each frequent class, and ``factor`` times fewer of each rare one.
+
+    The rare classes are the last ones in the order of the sorted labels; all frequent ones keep the size of
+    the smallest class of the data (Buda et al. 2018).
+
+    Parameters
+    ----------
+    y : array-like, shape (n,)
+        Class labels, at least two classes.
+    factor : float
+        Rows of a frequent class for each of a rare one, at least 1.
+    minority_share : float, default=0.5
+        Share of the classes that become rare, between 0 and 1; rounded to whole classes, at least one of
+        either kind.
+    random_state : int, numpy.random.Generator or None
+        Source of the choice.
+
+    Returns
+    -------
+    indices : ndarray of int64
+        Rows to keep, ascending.
+
+    Raises
+    ------
+    ValueError
+        ``factor`` is below 1 or leaves no row of a rare class, or ``minority_share`` is out of range.
+
+    References
+    ----------
+    Buda, Maki, Mazurowski (2018), A systematic study of the class imbalance problem in convolutional neural
+    networks.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from metabalance.datasets import step_imbalance
+    >>> y = np.repeat([0, 1, 2, 3], 100)
+    >>> np.bincount(y[step_imbalance(y, 20, random_state=0)])
+    array([100, 100,   5,   5])
+    """
+    labels = checked_labels(y)
+    sizes = np.unique(labels, return_counts=True)[1]
+    factor = _checked_factor(factor)
+    if not 0.0 < minority_share < 1.0:
+        raise ValueError(f"minority_share={minority_share!r} must lie between 0 and 1, both excluded")
+    rare = min(max(round(minority_share * len(sizes)), 1), max(len(sizes) - 1, 1))
+    most = int(sizes.min())
+    wanted = [most] * (len(sizes) - rare) + [int(most / factor + 1e-9)] * rare
+    return _thinned(labels, wanted, f"factor={factor:g}", random_state)
+
+
+def _thinned(
+    labels: np.ndarray[Any, Any], wanted: list[int], setting: str, random_state: RandomState
+) -> Indices:
+    """So many random rows of each class, in the order of the sorted labels."""
+    classes = np.unique(labels)
+    if len(classes) == 1:
+        raise ValueError(f"every label is {shown(classes[0])}: at least two classes are needed")
+    rng = np.random.default_rng(random_state)
+    kept = []
+    for label, count in zip(classes, wanted, strict=True):
+        if count == 0:
+            raise ValueError(f"{setting} leaves no row of class {shown(label)}: lower it or give more rows")
+        kept.append(rng.choice(np.flatnonzero(labels == label), count, replace=False))
+    return np.sort(np.concatenate(kept))
+
+
+def checked_labels(y: Any) -> np.ndarray[Any, Any]:
+    """The labels, if there is one for each row."""
     labels = np.asarray(y)
     if labels.ndim != 1 or len(labels) == 0:
         raise ValueError(f"y must be one label per row, got shape {labels.shape}")
@@ -211,17 +251,36 @@ def _checked_labels(y: Any) -> np.ndarray[Any, Any]:
 def _rows_of(labels: np.ndarray[Any, Any], label: Any) -> Indices:
     rows = np.flatnonzero(labels == label)
     if len(rows) == 0:
-        known = [_shown(known) for known in np.unique(labels)[:10]]
-        raise ValueError(f"no row has the label {_shown(label)}; there are {', '.join(known)}")
+        known = [shown(known) for known in np.unique(labels)[:10]]
+        raise ValueError(f"no row has the label {shown(label)}; there are {', '.join(known)}")
     return rows
 
 
-def _checked_count(name: str, value: Any) -> int:
+def checked_count(name: str, value: Any) -> int:
+    """The value, if it is a whole number of at least 1."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise ValueError(f"{name}={value!r} must be a whole number of at least 1")
     return int(value)
 
 
-def _shown(label: Any) -> str:
+def _checked_range(name: str, value: Any) -> tuple[int, int]:
+    if not isinstance(value, tuple | list):
+        return (checked_count(name, value),) * 2
+    if len(value) != 2:
+        raise ValueError(f"{name}={value!r} must be a whole number or a pair (fewest, most)")
+    fewest, most = (checked_count(name, each) for each in value)
+    if fewest > most:
+        raise ValueError(f"{name}={value!r} must have the smaller number first")
+    return fewest, most
+
+
+def _checked_factor(factor: Any) -> float:
+    number = float(factor) if isinstance(factor, Real) and not isinstance(factor, bool) else 0.0
+    if not 1 <= number < np.inf:
+        raise ValueError(f"factor={factor!r} must be a number of at least 1")
+    return number
+
+
+def shown(label: Any) -> str:
     """'b' rather than np.str_('b')."""
     return repr(label.item() if isinstance(label, np.generic) else label)
