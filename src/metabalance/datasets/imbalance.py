@@ -275,7 +275,7 @@ def _checked_range(name: str, value: Any) -> tuple[int, int]:
 
 
 def _checked_factor(factor: Any) -> float:
-    number = float(factor) if isinstance(factor, Real) and not isinstance(factor, bool) else 0.0
+    number = 0.0 if isinstance(factor, bool) or not isinstance(factor, Real) else float(factor)
     if not 1 <= number < np.inf:
         raise ValueError(f"factor={factor!r} must be a number of at least 1")
     return number
