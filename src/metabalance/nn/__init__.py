@@ -11,6 +11,7 @@ from metabalance.nn.losses import (
     class_logits,
 )
 from metabalance.nn.member_loss import MemberLoss
+from metabalance.nn.mixing import CutMix, MixedBatch, Mixup
 from metabalance.nn.mlp import MLP
 from metabalance.nn.piecewise import PiecewiseLinear
 from metabalance.nn.resnet import ResNet
@@ -20,10 +21,13 @@ __all__ = [
     "MLP",
     "CropAndFlip",
     "CrossEntropy",
+    "CutMix",
     "FocalLoss",
     "LogitAdjustedCrossEntropy",
     "LossFunction",
     "MemberLoss",
+    "MixedBatch",
+    "Mixup",
     "PiecewiseLinear",
     "ResNet",
     "RowLoss",

@@ -2,7 +2,7 @@
 
 import math
 from numbers import Integral
-from typing import SupportsInt
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -38,7 +38,7 @@ class CropAndFlip:
     torch.Size([80, 20, 3, 32, 32])
     """
 
-    def __init__(self, padding: SupportsInt = 4, flip: bool = True) -> None:
+    def __init__(self, padding: Any = 4, flip: bool = True) -> None:
         if isinstance(padding, bool) or not isinstance(padding, Integral) or padding < 0:
             raise ValueError(f"padding must be a whole number of at least 0, got {padding!r}")
         self.padding: int = int(padding)
