@@ -10,6 +10,7 @@ from metabalance.nn.losses import (
     RowLoss,
     class_logits,
 )
+from metabalance.nn.margins import CosineLinear, LDAMLoss
 from metabalance.nn.member_loss import MemberLoss
 from metabalance.nn.mixing import CutMix, MixedBatch, Mixup
 from metabalance.nn.mlp import MLP
@@ -19,10 +20,12 @@ from metabalance.nn.table_network import TableNetwork
 
 __all__ = [
     "MLP",
+    "CosineLinear",
     "CropAndFlip",
     "CrossEntropy",
     "CutMix",
     "FocalLoss",
+    "LDAMLoss",
     "LogitAdjustedCrossEntropy",
     "LossFunction",
     "MemberLoss",
