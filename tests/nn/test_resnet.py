@@ -55,20 +55,39 @@ def test_stages_double_the_channels_and_halve_the_image() -> None:
 
 def test_a_block_adds_its_layers_to_its_input() -> None:
     x = images(2, 4, 5, 5)
-    block = BasicBlock(4, 4)
+    block = BasicBlock(4, 4, nn.BatchNorm2d)
     hidden = F.relu(F.batch_norm(F.conv2d(x, block.conv1.weight, padding=1), None, None, training=True))
     change = F.batch_norm(F.conv2d(hidden, block.conv2.weight, padding=1), None, None, training=True)
     torch.testing.assert_close(block(x), F.relu(x + change))
-    narrow = BasicBlock(4, 6, stride=2)
+    narrow = BasicBlock(4, 6, nn.BatchNorm2d, stride=2)
     nn.init.zeros_(narrow.norm2.weight)
     shortcut = F.conv2d(x[:, :, ::2, ::2], narrow.shortcut[0].weight)
     torch.testing.assert_close(narrow(x), F.relu(F.batch_norm(shortcut, None, None, training=True)))
 
 
+def test_group_norm_looks_at_one_image_at_a_time() -> None:
+    model, batch = ResNet(width=4, blocks=(1, 1), norm="group"), images(3, 3, 8, 8)
+    torch.testing.assert_close(model(batch)[:1], model(batch[:1]))
+    assert not [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
+    assert next(model.buffers(), None) is None
+
+
+def test_a_cosine_head_gives_cosines() -> None:
+    logits = ResNet(width=4, blocks=(1, 1), head="cosine")(images(3, 3, 8, 8))
+    assert logits.shape == (3, 10)
+    assert logits.abs().max() <= 1 + 1e-6
+
+
+@pytest.mark.parametrize(("name", "value"), [("norm", "layer"), ("head", "arcface")])
+def test_unknown_parts_are_named(name: str, value: str) -> None:
+    with pytest.raises(ValueError, match=rf"{name} must be one of .*, got '{value}'"):
+        ResNet(**{name: value})
+
+
 def test_convolutions_start_from_he_initialisation() -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        block = BasicBlock(64, 32, stride=2)
+        block = BasicBlock(64, 32, nn.BatchNorm2d, stride=2)
     assert block.conv1.weight.std().item() == pytest.approx((2 / (32 * 9)) ** 0.5, rel=0.03)
     assert block.shortcut[0].weight.std().item() == pytest.approx((2 / 32) ** 0.5, rel=0.06)
 

@@ -1,11 +1,21 @@
 """Residual networks for small images, such as the 32×32 ones of CIFAR."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from metabalance.nn.margins import CosineLinear
+
+MOST_GROUPS = 8
+NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "batch": nn.BatchNorm2d,
+    "group": lambda channels: nn.GroupNorm(math.gcd(MOST_GROUPS, channels), channels),
+}
+HEADS: dict[str, Callable[[int, int], nn.Module]] = {"linear": nn.Linear, "cosine": CosineLinear}
 
 
 class ResNet(nn.Module):
@@ -25,13 +35,18 @@ class ResNet(nn.Module):
         Channels of the first stage.
     in_channels : int, default=3
         Channels of the images: 3 for colour, 1 for grey.
+    norm : {"batch", "group"}, default="batch"
+        BatchNorm, or GroupNorm of 8 groups (fewer where 8 does not divide the channels), which looks at one
+        image at a time: neither the class frequencies of a batch nor its size matter to it.
+    head : {"linear", "cosine"}, default="linear"
+        The last layer; "cosine" is `CosineLinear`, for `LDAMLoss`.
 
     Raises
     ------
     TypeError
         If ``blocks`` is not a sequence.
     ValueError
-        If ``blocks`` is empty or a number is not a whole number of at least 1.
+        If ``blocks`` is empty, a number is not a whole number of at least 1, or a name is unknown.
 
     Notes
     -----
@@ -59,8 +74,13 @@ class ResNet(nn.Module):
         blocks: Sequence[int] = (2, 2, 2, 2),
         width: int = 64,
         in_channels: int = 3,
+        norm: str = "batch",
+        head: str = "linear",
     ) -> None:
         super().__init__()
+        for name, chosen, choices in (("norm", norm, NORMS), ("head", head, HEADS)):
+            if chosen not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {chosen!r}")
         if not isinstance(blocks, Sequence):
             raise TypeError(f"blocks must be a sequence such as (2, 2, 2, 2), got {blocks!r}")
         if not blocks:
@@ -70,16 +90,18 @@ class ResNet(nn.Module):
             if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
                 raise ValueError(f"{name} must be whole numbers of at least 1, got {size!r}")
         self.stem = _convolution(in_channels, width, kernel_size=3)
-        self.norm = nn.BatchNorm2d(width)
+        normed = NORMS[norm]
+        self.norm = normed(width)
         stages = []
         channels = width
         for stage, depth in enumerate(blocks):
             wider = width * 2**stage
-            first = BasicBlock(channels, wider, stride=1 if stage == 0 else 2)
-            stages.append(nn.Sequential(first, *(BasicBlock(wider, wider) for _ in range(depth - 1))))
+            first = BasicBlock(channels, wider, normed, stride=1 if stage == 0 else 2)
+            others = (BasicBlock(wider, wider, normed) for _ in range(depth - 1))
+            stages.append(nn.Sequential(first, *others))
             channels = wider
         self.stages = nn.Sequential(*stages)
-        self.head = nn.Linear(channels, n_outputs)
+        self.head = HEADS[head](channels, n_outputs)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (batch, n_outputs) of images (batch, in_channels, height, width)."""
@@ -89,18 +111,20 @@ class ResNet(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3×3 convolutions with BatchNorm, added to their input; the first one may halve the image."""
+    """Two normalised 3×3 convolutions, added to their input; the first one may halve the image."""
 
-    def __init__(self, in_channels: int, channels: int, stride: int = 1) -> None:
+    def __init__(
+        self, in_channels: int, channels: int, normed: Callable[[int], nn.Module], stride: int = 1
+    ) -> None:
         super().__init__()
         self.conv1 = _convolution(in_channels, channels, kernel_size=3, stride=stride)
-        self.norm1 = nn.BatchNorm2d(channels)
+        self.norm1 = normed(channels)
         self.conv2 = _convolution(channels, channels, kernel_size=3)
-        self.norm2 = nn.BatchNorm2d(channels)
+        self.norm2 = normed(channels)
         self.shortcut = nn.Sequential()
         if stride != 1 or in_channels != channels:
             self.shortcut.append(_convolution(in_channels, channels, kernel_size=1, stride=stride))
-            self.shortcut.append(nn.BatchNorm2d(channels))
+            self.shortcut.append(normed(channels))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (batch, channels, …) of (batch, in_channels, …)."""
