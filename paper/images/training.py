@@ -9,13 +9,16 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from metabalance import BatchStream, MetaBatchStream, MetaGradient
-from metabalance.nn import ResNet
+from metabalance.nn import CutMix, LossFunction, Mixup, ResNet
 from metabalance.training import seeded
+from paper.images.losses import losses_for
 from paper.images.scores import score
 from paper.images.task import Task
 
-Backward = Callable[[], Tensor]
-"""Draws a batch, adds its gradient to ``.grad`` and returns the loss."""
+Backward = Callable[[LossFunction], Tensor]
+"""Draws a batch, adds the gradient of this loss of it to ``.grad`` and returns the loss."""
+
+MIXINGS = {"mixup": Mixup(), "cutmix": CutMix()}
 
 
 def train(
@@ -24,19 +27,25 @@ def train(
     network: Mapping[str, Any],
     seed: int,
     *,
-    updates: int,
-    score_every: int,
+    rows: int,
+    scores: int,
     half: bool = False,
 ) -> Iterator[dict[str, Any]]:
-    """Train one network and yield its scores after every ``score_every`` updates and the last.
+    """Train one network on about ``rows`` drawn images and yield its scores so many times, last at the end.
 
-    The learning rate goes down to 0 along half a cosine over the updates. With ``half`` the network computes
-    in bfloat16 where torch's autocast deems that safe.
+    Only the last ones have those at θ′, which are the dearest.
+
+    The learning rate goes down to 0 along half a cosine. With ``half`` the network computes in bfloat16 where
+    torch's autocast deems that safe.
     """
     device = task.train.images.device
     with seeded(seed):
-        module = ResNet(len(task.train.classes), **network).to(device, memory_format=torch.channels_last)
-        backward, rows = (_meta if recipe["kind"] == "meta" else _plain)(task, module, recipe, seed)
+        module = ResNet(len(task.train.classes), head=recipe.get("head", "linear"), **network)
+        module.to(device, memory_format=torch.channels_last)
+        backward, rows_per_update = (_meta if recipe["kind"] == "meta" else _plain)(
+            task, module, recipe, seed
+        )
+        loss_at = losses_for(recipe, torch.from_numpy(task.counts).float().to(device))
         optimizer = torch.optim.SGD(
             module.parameters(),
             lr=recipe["lr"],
@@ -45,21 +54,24 @@ def train(
             weight_decay=recipe["weight_decay"],
             fused=True,
         )
+        updates = max(1, rows // rows_per_update)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
+        ends = {round(updates * (part + 1) / scores) for part in range(scores)}
+        steps = recipe.get("score_at", [])
         started = time.perf_counter()
         for update in range(1, updates + 1):
             module.train()
             optimizer.zero_grad()
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
-                loss = backward()
+                loss = backward(loss_at((update - 1) / updates))
             optimizer.step()
             schedule.step()
-            if update % score_every == 0 or update == updates:
+            if update in ends:
                 yield {
                     "update": update,
-                    "rows": update * rows,
+                    "rows": update * rows_per_update,
                     "loss": loss.item(),
-                    **score(module, task, cross_entropy, recipe.get("score_at", [])),
+                    **score(module, task, cross_entropy, steps if update == updates else []),
                     "seconds": round(time.perf_counter() - started, 2),
                 }
 
@@ -75,10 +87,16 @@ def _plain(task: Task, module: nn.Module, recipe: Mapping[str, Any], seed: int) 
         device=images.images.device,
     )
     generator = torch.Generator().manual_seed(seed)
+    mix = MIXINGS.get(recipe.get("mixing", ""))
 
-    def backward() -> Tensor:
+    def backward(loss_fn: LossFunction) -> Tensor:
         x, y = stream.draw()
-        loss = cross_entropy(module(task.prepare(x, generator)), y)
+        x = task.prepare(x, generator)
+        if mix is None:
+            loss = loss_fn(module(x), y)
+        else:
+            batch = mix(x, y, generator)
+            loss = batch.loss(loss_fn, module(batch.x))
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
@@ -109,7 +127,7 @@ def _meta(task: Task, module: nn.Module, recipe: Mapping[str, Any], seed: int) -
     )
     generator = torch.Generator().manual_seed(seed)
 
-    def backward() -> Tensor:
+    def backward(loss_fn: LossFunction) -> Tensor:  # the rows of MetaBalance all have the plain one
         (x, y), (z, t) = stream.draw()
         return meta.backward((task.prepare(x, generator), y), (task.prepare(z, generator), t)).total
 

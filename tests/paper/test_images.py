@@ -1,0 +1,190 @@
+"""The image task, small: what rows train on, what is scored, and that runs are kept and repeat."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+from paper.images import run
+from paper.images.losses import losses_for
+from paper.images.scores import logits_of, recalls, score
+from paper.images.task import make_task
+from paper.images.training import train
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from metabalance.datasets import ImageSet
+from metabalance.nn import LDAMLoss, effective_number_weights
+
+CLASSES = ("red", "green", "blue")
+NETWORK = {"width": 4, "blocks": [1]}
+
+
+def images(count, seed):
+    """Noise with a tint: each class has a channel of its own that is brighter."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(count) % 3
+    pixels = rng.integers(120, size=(count, 3, 8, 8))
+    pixels[np.arange(count), y] += 100
+    return ImageSet("tints", torch.from_numpy(pixels.astype(np.uint8)), y, CLASSES)
+
+
+@pytest.fixture
+def task():
+    return make_task(images(240, 0), images(60, 1), "severe", 1, torch.device("cpu"))
+
+
+def test_the_seed_names_the_majority(task):
+    assert task.majority == 1
+    assert task.counts.tolist() == [5, 80, 5]
+    other = make_task(images(240, 0), images(60, 1), "severe", 5, torch.device("cpu"))
+    assert other.counts.tolist() == [5, 5, 80]
+    moderate = make_task(images(240, 0), images(60, 1), "moderate", 0, torch.device("cpu"))
+    assert moderate.counts[0] == 80
+    assert all(5 <= count <= 50 for count in moderate.counts[1:])
+
+
+def test_training_images_are_standardised_and_only_they_are_augmented(task):
+    plain = task.prepare(task.train.images)
+    torch.testing.assert_close(plain.mean((0, 2, 3)), torch.zeros(3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(plain.std((0, 2, 3), correction=0), torch.ones(3), atol=1e-4, rtol=0)
+    assert plain.is_contiguous(memory_format=torch.channels_last)
+    augmented = task.prepare(task.train.images, torch.Generator().manual_seed(0))
+    assert not torch.equal(augmented, plain)
+    stacked = task.prepare(task.train.images[:12].reshape(3, 4, 3, 8, 8))
+    torch.testing.assert_close(stacked.flatten(0, 1), plain[:12])
+
+
+def test_recalls_and_prior_correction(task):
+    logits = np.log([[0.8, 0.1, 0.1], [0.5, 0.45, 0.05], [0.3, 0.4, 0.3]])
+    some = task.test.take(np.array([0, 1, 2]))  # of the classes 0, 1, 2
+    assert recalls(logits, some) == [1.0, 0.0, 0.0]
+    net = nn.Sequential(nn.Flatten(), nn.Linear(192, 3))
+    found = score(net, task, cross_entropy, [0.1])
+    proba = torch.from_numpy(logits_of(net, task, task.test)).softmax(1).numpy()
+    corrected = proba / (task.counts / task.counts.sum())
+    assert found["test, prior corrected"] == recalls(np.log(corrected), task.test)
+    # θ′ by hand: one step of plain gradient descent on all training images.
+    loss = cross_entropy(net(task.prepare(task.train.images)), torch.from_numpy(task.train.y))
+    gradients = torch.autograd.grad(loss, list(net.parameters()))
+    with torch.no_grad():
+        for parameter, gradient in zip(net.parameters(), gradients, strict=True):
+            parameter.sub_(0.1 * gradient)
+    np.testing.assert_allclose(found["test, θ′ 0.1"], score(net, task, cross_entropy, [])["test"], atol=0.051)
+
+
+@pytest.mark.parametrize("row", list(run.load_config("rows")))
+def test_every_row_learns_the_tints(task, row):
+    recipe, _ = run.recipe_of(row, "cpu")
+    recipe |= {"batch_size": 32, "lr": 0.02} if recipe["kind"] == "plain" else {"meta_steps": 2, "lr": 0.02}
+    curve = list(train(task, recipe, NETWORK, 0, rows=2600, scores=2))
+    first, last = curve
+    assert first["update"] < last["update"]
+    assert ("test, θ′ 0.01" in curve[-1]) == (recipe["kind"] == "meta")
+    best = max(np.mean(curve[-1][name]) for name in ("test", "test, prior corrected"))
+    assert best > 0.5  # a third is chance
+
+
+def test_the_same_seed_gives_the_same_curve(task):
+    for row in ("over-cutmix", "metabalance"):
+        recipe = run.recipe_of(row, "cpu")[0] | {"meta_steps": 2}
+        one, same = (list(train(task, recipe, NETWORK, 3, rows=300, scores=1)) for _ in range(2))
+        for record in (*one, *same):
+            del record["seconds"]
+        assert one == same
+
+
+def test_losses_are_reweighted_when_they_should_be():
+    counts = torch.tensor([100.0, 10.0])
+    at = losses_for({"loss": "ldam", "reweighted_from": 0.8}, counts)
+    assert at(0.79).weight is None
+    late = at(0.8)
+    assert isinstance(late, LDAMLoss)
+    expected = effective_number_weights([100, 10])
+    np.testing.assert_allclose(late.weight / late.weight[0], expected / expected[0], rtol=1e-5)
+    assert (late.weight * counts).sum().item() == pytest.approx(110)
+    plain = losses_for({}, counts)
+    assert plain(0.0) is plain(1.0)
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    """Run the command on small data and a small scale."""
+    sets = {"train": images(240, 0), "test": images(60, 1)}
+    monkeypatch.setattr(run, "load_cifar10", lambda root, part, download: sets[part])
+    config = run.load_config("cifar10")
+    config["cpu"] = {"network": NETWORK, "rows": 200, "meta_steps": 1, "scores": 1}
+    loaded = {"cifar10": config, "rows": run.load_config("rows")}
+    monkeypatch.setattr(run, "load_config", loaded.__getitem__)
+
+    def call(*arguments):
+        monkeypatch.setattr(
+            sys, "argv", ["run", "--results", str(tmp_path), "--jobs", "1", "--device", "cpu", *arguments]
+        )
+        threads = torch.get_num_threads()
+        try:
+            run.main()
+        finally:
+            torch.set_num_threads(threads)
+        return tmp_path
+
+    return call
+
+
+def test_runs_are_kept_and_not_repeated(command, capsys):
+    arguments = ("--rows", "naive", "metabalance", "--imbalance", "severe", "--runs", "2")
+    folder = command(*arguments)
+    assert "4 runs in" in capsys.readouterr().out
+    paths = sorted(folder.rglob("*.json"))
+    assert [str(path.relative_to(folder)) for path in paths] == [
+        f"cifar10-cpu/severe/{row}/{seed}.json" for row in ("metabalance", "naive") for seed in (0, 1)
+    ]
+    found = json.loads(paths[1].read_text())
+    assert found["data"] == {"title": "tints", "train": [5, 80, 5], "majority": 1}
+    assert found["recipe"]["inner_lr"] == 0.01
+    assert len(found["curve"][-1]["test"]) == 3
+    paths[0].unlink()
+    command(*arguments)
+    assert "1 runs in" in capsys.readouterr().out
+
+
+def test_runs_by_another_recipe_are_not_taken_for_done(command, tmp_path):
+    folder = command("--rows", "naive", "--imbalance", "severe", "--runs", "1")
+    path = folder / "cifar10-cpu/severe/naive/0.json"
+    found = json.loads(path.read_text())
+    path.write_text(json.dumps(found | {"recipe": found["recipe"] | {"lr": 7.0}}))
+    with pytest.raises(SystemExit, match=r"naive/0\.json was made with recipe .*'lr': 7\.0.*delete it"):
+        command("--rows", "naive", "--imbalance", "severe", "--runs", "1")
+
+
+def test_a_run_that_diverges_is_kept_as_such(command, monkeypatch):
+    def diverging(*arguments, **options):
+        raise FloatingPointError("the loss is nan")
+        yield
+
+    monkeypatch.setattr(run, "train", diverging)
+    folder = command("--rows", "naive", "--imbalance", "severe", "--runs", "1")
+    found = json.loads((folder / "cifar10-cpu/severe/naive/0.json").read_text())
+    assert (found["failure"], found["curve"]) == ("the loss is nan", [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--rows", "magic"], "invalid choice: 'magic'"),
+        (["--runs", "0"], "--runs must be at least 1, got 0"),
+        (["--imbalance", "mild"], "invalid choice: 'mild'"),
+    ],
+)
+def test_bad_arguments(command, capsys, arguments, message):
+    with pytest.raises(SystemExit) as error:
+        command(*arguments)
+    assert error.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_data_that_are_not_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["run", "--data-root", str(tmp_path), "--results", str(tmp_path / "r")])
+    with pytest.raises(SystemExit, match=r"paper\.images\.run: .* holds none of the files of CIFAR-10"):
+        run.main()
