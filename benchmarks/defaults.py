@@ -54,7 +54,7 @@ LOOPS: dict[str, dict[str, Any]] = {
     "γ 0.5": {"inner_lr": 0.5},
     "first order": {"order": "first"},
     "predicting at θ′": {"predict_with": "adapted"},
-    "batches of 128 and 128": {"support_batch_size": 128, "query_batch_size": 128, "lr": 0.005},
+    "batches of 128 and 128, lr 0.005": {"support_batch_size": 128, "query_batch_size": 128, "lr": 0.005},
 }
 INNER_STEPS = ["defaults", "no adaptation (γ 0)", "γ 0.01 (paper)", "γ 0.5"]
 INGREDIENTS: dict[str, dict[str, Any]] = {

@@ -315,11 +315,41 @@ def test_many_categories_are_learned_one_by_one(estimator, tmp_path) -> None:
     assert roc_auc_score(y[2000:], found[:, 1]) > 0.95
     net.save(tmp_path)
     np.testing.assert_allclose(estimator.load(tmp_path, device="cpu").predict_proba(later), found, rtol=1e-6)
-    later.loc[0, "city"] = "Atlantis"
-    assert np.isfinite(net.predict_proba(later)).all()
+    # A city that was not there in fit is like no city in particular.
+    unseen = net.predict_proba(later.assign(city="Atlantis"))[:, 1]
+    assert found[:, 1].min() < unseen.min()
+    assert unseen.max() < found[:, 1].max()
+    assert abs(unseen.mean() - found[:, 1].mean()) < 0.2
     # A module of one's own gets the 31 most frequent ones as inputs, and one for all others.
     own = estimator(module=nn.Linear(33, 1), **QUICK).fit(frame[:2000], y[:2000])
     assert own.encoder_.n_outputs_ == 33
+
+
+@EACH
+def test_many_categories_without_meaning_are_seen_through(estimator) -> None:
+    # Held-out rows must not leak through what members learn of categories: else training never stops.
+    rng = np.random.default_rng(0)
+    name = rng.permutation(1500) % 150
+    frame = pd.DataFrame({"name": name.astype(str), "noise": rng.normal(size=1500)})
+    y = (rng.random(1500) < 0.3).astype(int)
+    options = {"scoring": "roc_auc", "lr": 0.01, "max_epochs": 20, "random_state": 0, "device": "cpu"}
+    net = estimator(**options).fit(frame, y)
+    assert dict(net.layout_.codes)[0] > 140
+    assert max(epoch["valid_score"] for epoch in net.history_) < 0.58
+
+
+@EACH
+def test_numbers_beyond_those_of_fit_do_not_decide(estimator) -> None:
+    rng = np.random.default_rng(0)
+    amount = np.where(rng.random(800) < 0.7, 0.0, rng.lognormal(0, 3, 800))
+    frame = pd.DataFrame({"amount": amount, "b": rng.normal(size=800)})
+    y = (frame["b"] + rng.normal(size=800) > 1).astype(int).to_numpy()
+    net = estimator(**QUICK).fit(frame, y)
+    codes = net.module_.code(torch.tensor([[-9.0, 0.0], [9.0, 0.0]]))
+    assert ((codes >= 0) & (codes <= 1)).all()
+    at = pd.DataFrame({"amount": [-50.0, -1.0, 0.0, 1e6], "b": 0.0})
+    found = net.predict_proba(at)[:, 1]
+    assert np.ptp(found) < 0.3
 
 
 @EACH

@@ -100,6 +100,23 @@ def test_adapted_predictions_have_a_calibration_of_their_own(binary, tmp_path) -
     assert MetaBalanceClassifier.load(tmp_path).calibrations_ == net.calibrations_
 
 
+def test_training_frequencies_are_those_of_all_rows(monkeypatch) -> None:
+    # Of three rare rows one is held out: among held-out rows they are more frequent than they are.
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], [300, 3])
+    seen = []
+    fit = Calibration.fit
+
+    def remember(probabilities, codes, prior):
+        seen.append((np.bincount(codes).tolist(), prior.tolist()))
+        return fit(probabilities, codes, prior)
+
+    monkeypatch.setattr("metabalance.estimators.base.Calibration.fit", remember)
+    options = {**QUICK, "n_members": 1, "scoring": "roc_auc", "calibration": "training"}
+    NeuralClassifier(**options).fit(rng.normal(size=(303, 2)), y)
+    assert seen == [([60, 1], [300.0, 3.0])]
+
+
 def test_nothing_is_held_out_without_early_stopping(binary) -> None:
     assert NeuralClassifier(early_stopping=False, **QUICK).fit(*binary).calibrations_ == {"meta": None}
     with pytest.raises(ValueError, match=r"calibration='training' needs held-out rows"):

@@ -219,3 +219,14 @@ def test_a_flat_output_is_one_logit() -> None:
 def test_roc_auc_of_many_classes_has_another_name() -> None:
     with pytest.raises(ValueError, match="scoring='roc_auc' is for two classes, got 3: use 'roc_auc_ovr'"):
         choose_score("roc_auc", np.arange(3), np.array([5, 3, 2]))
+
+
+def test_members_need_an_output_for_each_class() -> None:
+    example = torch.zeros(2, 3)
+    options = {"layout": None, "n_members": 2, "hidden_sizes": (4,), "dropout": 0.0}
+    own = TableNetwork(3, 5, n_members=2)
+    with pytest.raises(
+        ValueError, match=r"must return logits of shape \(batch, 3\) for 3 classes, got \(2, 5\)"
+    ):
+        choose_module(own, {}, example=example, n_classes=3, **options)
+    choose_module(own, {}, example=example, n_classes=5, **options)

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from imblearn.over_sampling import RandomOverSampler
 from sklearn.exceptions import NotFittedError
 from torch import nn
@@ -92,6 +93,16 @@ def test_parameters_that_are_objects_are_left_out_and_named(binary, tmp_path) ->
     np.testing.assert_array_equal(loaded.predict_proba(X), net.predict_proba(X))
 
 
+def test_loading_leaves_the_callers_random_numbers(binary, tmp_path) -> None:
+    X, y = binary
+    NeuralClassifier(**QUICK).fit(X, y).save(tmp_path)
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    NeuralClassifier.load(tmp_path)
+    assert torch.equal(torch.rand(3), expected)
+
+
 def test_saving_again_replaces_the_model(binary, tmp_path) -> None:
     X, y = binary
     NeuralClassifier(**QUICK).fit(X, y).save(tmp_path)
@@ -122,7 +133,7 @@ def edit(folder, **changes) -> None:
     [
         (lambda f: (f / "model.json").write_text("{"), "damaged: not valid JSON"),
         (lambda f: (f / "model.json").write_text("[1]"), "does not describe a metabalance model"),
-        (lambda f: edit(f, format_version=99), "format version 99, this metabalance reads version 3"),
+        (lambda f: edit(f, format_version=99), "format version 99, this metabalance reads version 4"),
         (lambda f: edit(f, encoder=...), "damaged: KeyError"),
         (lambda f: edit(f, classes=3), "damaged"),
         (lambda f: edit(f, estimator="MetaBalanceClassifier"), "is a MetaBalanceClassifier, not a Neural"),

@@ -187,6 +187,17 @@ def test_a_class_that_is_missing_from_a_training_part() -> None:
     assert result.proba.shape == (len(test), 3)
 
 
+def test_methods_that_differ_after_the_fit_only_share_it(data) -> None:
+    X, y = data
+    names = ["naive", "prior-corrected", "hist-gradient-boosting", "hist-gradient-boosting:balanced"]
+    comparison = mb.compare(X, y, methods=names, **QUICK)
+    seconds = {name: [r.fit_seconds for r in comparison.results if r.method == name] for name in names}
+    assert seconds["naive"] == seconds["prior-corrected"]
+    assert seconds["hist-gradient-boosting"] != seconds["hist-gradient-boosting:balanced"]
+    proba = {name: [r.proba for r in comparison.results if r.method == name] for name in names}
+    assert not np.array_equal(proba["naive"][0], proba["prior-corrected"][0])
+
+
 def test_networks_of_ones_own_take_the_seed_where_they_have_none(data) -> None:
     X, y = data
     options = {"cv": 2, "n_seeds": 2, "methods": [("own", NeuralClassifier(max_epochs=1))]}

@@ -161,4 +161,6 @@ def test_lightgbm_can_be_corrected_to_a_balanced_prior() -> None:
     plain, corrected = resolve_method("lightgbm"), resolve_method("lightgbm:prior-corrected")
     assert repr(corrected.build({}, 3)) == repr(plain.build({}, 3))
     assert (plain.post_hoc, corrected.post_hoc) == (None, correct_prior)
-    assert resolve_method("lightgbm:tuned").post_hoc is correct_prior
+    tuned, corrected = resolve_method("lightgbm:tuned"), resolve_method("lightgbm:tuned-prior-corrected")
+    assert corrected.build is tuned.build
+    assert (tuned.post_hoc, corrected.post_hoc) == (None, correct_prior)

@@ -15,12 +15,38 @@ def network(**options) -> TableNetwork:
     )
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"bins": BINS}, {"periodic": True}], ids=["raw", "piecewise", "periodic"]
-)
+KINDS = {
+    "raw": {},
+    "piecewise": {"bins": BINS},
+    "periodic": {"periodic": True},
+    "vectors": {"codes": {2: 7}, "bins": BINS},
+}
+
+
+def rows(count, *between):
+    x = torch.randn(count, *between, 4)
+    x[..., 2] = torch.randint(7, (count, *between)) / 7
+    return x
+
+
+@pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
+def test_nothing_that_is_learned_reaches_another_member(options) -> None:
+    # Or else rows that a member holds out would have been trained on by what it uses.
+    net = network(**options)
+    for vectors in net.categories:
+        torch.nn.init.normal_(vectors.weight)
+    for x in (rows(6), rows(6, 3)):
+        for member in range(3):
+            found = torch.autograd.grad(net(x)[:, member].sum(), list(net.parameters()))
+            of_others = [g.unflatten(0, (3, -1))[[m for m in range(3) if m != member]] for g in found]
+            assert all((gradient == 0).all() for gradient in of_others)
+            assert all((g.unflatten(0, (3, -1))[member] != 0).any() for g in found)
+
+
+@pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
 def test_members_are_networks_of_their_own(options) -> None:
     net = network(**options)
-    x = torch.randn(6, 4)
+    x = rows(6)
     whole = net(x)
     assert whole.shape == (6, 3, 1)
     changed = {name: p.detach().clone() for name, p in net.named_parameters()}
@@ -34,7 +60,7 @@ def test_members_are_networks_of_their_own(options) -> None:
 
 def test_numbers_are_what_is_encoded() -> None:
     net = network(bins=BINS)
-    assert net.code(torch.tensor([[5.0, 0.0]])).tolist() == [[1.0, 1.0, 7.0, 1.0, 0.0]]
+    assert net.code(torch.tensor([[5.0, 0.0]])).tolist() == [[1.0, 1.0, 1.0, 1.0, 0.0]]
     x = torch.zeros(1, 4)
     seen = []
     net.code.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
@@ -72,43 +98,47 @@ def test_a_member_takes_the_inner_step_that_it_would_take_alone() -> None:
 
 def test_categories_have_vectors_by_code() -> None:
     net = network(codes={2: 7}, bins=BINS).eval()
-    assert net.categories[0].weight.shape == (7, 16)
+    assert net.categories[0].weight.shape == (3, 7, 16)
+    assert (net.categories[0].weight == 0).all()  # a code that never occurs says nothing
+    torch.nn.init.normal_(net.categories[0].weight)
     x = torch.zeros(7, 4)
     x[:, 2] = torch.arange(7) / 7
     seen = []
     net.members.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     net(x)
-    torch.testing.assert_close(seen[0][:, 0, -16:], net.categories[0].weight)
+    torch.testing.assert_close(seen[0][..., -16:].transpose(0, 1), net.categories[0].weight)
     assert seen[0].shape == (7, 3, 3 + 5 + 16)  # the code itself is not among them
 
 
 @pytest.mark.parametrize("engine", ["loop", "vectorized"])
 def test_vectors_of_categories_learn_exactly(engine) -> None:
     net = network(codes={2: 5}, bins=BINS).double()
+    torch.nn.init.normal_(net.categories[0].weight)
     x = torch.randn(2, 8, 4).double()
     x[..., 2] = torch.randint(5, (2, 8)) / 5
     y = torch.randint(2, (2, 8))
     meta = MetaGradient(net, MemberLoss(CrossEntropy()), inner_lr=0.3, beta=0.5, engine=engine)
     meta.backward((x, y), (x.flip(1), y.flip(1)))
     weight = net.categories[0].weight
-    found, step = weight.grad[1, 2].item(), 1e-6
+    found, step = weight.grad[1, 2, 3].item(), 1e-6
     values = []
     for sign in (1, -1):
         with torch.no_grad():
-            weight[1, 2] += sign * step
+            weight[1, 2, 3] += sign * step
         net.zero_grad()
         losses = meta.backward((x, y), (x.flip(1), y.flip(1)))
         values.append(losses.query.item() + 0.5 * losses.support.item())
         with torch.no_grad():
-            weight[1, 2] -= sign * step
+            weight[1, 2, 3] -= sign * step
     assert found == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-5, abs=1e-9)
 
 
-@pytest.mark.parametrize("options", [{"bins": BINS}, {"periodic": True}, {"codes": {2: 7}}])
+@pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
 def test_each_member_may_get_rows_of_its_own(options) -> None:
     net = network(**options).eval()
-    x = torch.rand(6, 3, 4)
-    x[..., 2] = torch.randint(7, (6, 3)) / 7
+    for vectors in net.categories:
+        torch.nn.init.normal_(vectors.weight)
+    x = rows(6, 3)
     own = net(x)
     for member in range(3):
         torch.testing.assert_close(own[:, member], net(x[:, member])[:, member])

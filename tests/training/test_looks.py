@@ -36,3 +36,18 @@ def test_rows_are_judged_by_the_members_that_hold_them_out() -> None:
     np.testing.assert_allclose(valid.probabilities[:, 1], [0.1, 0.7, 0.7])
     np.testing.assert_allclose(train.probabilities[:, 1], [0.4, 0.3])
     assert (train.codes.tolist(), valid.codes.tolist()) == ([1, 0], [0, 1, 1])
+
+
+def test_rows_that_no_member_holds_out_do_not_judge() -> None:
+    holdouts = Holdouts(np.array([0, 1, 2, 1]), np.array([[True, False], [False, False], [False, True]]))
+    of_members = np.array([[0.1, 0.2], [0.3, 0.5], [0.6, 0.8], [0.9, 0.9]])
+
+    def predict(x):
+        if x.ndim == 2:
+            return np.stack([1 - of_members, of_members], axis=2)[x[:, 0].int()]
+        chosen = of_members[x[:, :, 0].int(), np.arange(2)]
+        return np.stack([1 - chosen, chosen], axis=2)
+
+    _, valid = look_at_members(lambda: predict, part([0, 1, 1, 0]), holdouts, np.array([1, 3]))()
+    np.testing.assert_allclose(valid.probabilities[:, 1], [0.1, 0.8])
+    assert valid.codes.tolist() == [0, 1]

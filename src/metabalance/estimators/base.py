@@ -204,7 +204,7 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
             adapted = self._adapt(module, loss_fn, train)
             # Also, a network that diverged in the last steps must not pass for fitted.
             calibrations = {
-                name: self._calibrate(look_at(name == "adapted"), classes)
+                name: self._calibrate(look_at(name == "adapted"), classes, codes)
                 for name in (["meta"] if adapted is None else ["meta", "adapted"])
             }
         return Trained(module.eval(), layout, adapted, calibrations, loop)
@@ -229,12 +229,12 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
             coded=self.module is None,
         )
 
-    def _calibrate(self, look: Look, classes: NDArray[Any]) -> Calibration | None:
+    def _calibrate(self, look: Look, classes: NDArray[Any], codes: NDArray[np.int64]) -> Calibration | None:
         """Fit the calibration to the held-out rows, if it is wanted and there are such."""
         _, held_out = look()
         if self.calibration is None or held_out is None:
             return None
-        prior = calibration_prior(self.calibration, self.class_weight, classes, held_out.codes)
+        prior = calibration_prior(self.calibration, self.class_weight, classes, codes)
         return Calibration.fit(held_out.probabilities, held_out.codes, prior)
 
     def _cross_fits(self) -> bool:

@@ -16,6 +16,7 @@ EMBEDDINGS = ("piecewise-linear", "periodic")
 ROWS_FOR_BINS = 100_000
 MOST_BINS = 128  # of all numbers together: what a row costs grows with them
 FEWEST_BINS = 4
+NARROWEST = 1e-6  # of an encoded number: what single precision tells apart
 
 
 @dataclass(frozen=True)
@@ -89,4 +90,13 @@ def describe_table(x: Tensor, encoder: TableEncoder, embedding: str | None, n_bi
         # A column that nearly always has one value: its code is its value, rescaled.
         warnings.filterwarnings("ignore", message=".*has just two bin edges")
         bins = compute_bins(rows[:, numbers], n_bins)
-    return TableLayout(tuple(numbers), tuple(tuple(edges.tolist()) for edges in bins), False, codes)
+    return TableLayout(tuple(numbers), tuple(tuple(_apart(edges)) for edges in bins), False, codes)
+
+
+def _apart(edges: Tensor) -> list[float]:
+    """The edges without those that follow one too closely; the outer ones stay."""
+    kept = [float(edges[0])]
+    for edge in edges[1:-1].tolist():
+        if edge - kept[-1] >= NARROWEST and float(edges[-1]) - edge >= NARROWEST:
+            kept.append(edge)
+    return [*kept, float(edges[-1])]

@@ -18,7 +18,7 @@ from metabalance.estimators.tables import encoder_from_state
 from metabalance.training import resolve_device, seeded
 
 FORMAT = "metabalance-model"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 DESCRIPTION_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
 MODULE_PREFIX = "module."
@@ -142,7 +142,8 @@ def load_model(
     estimator.check_parameters()
     resolved = resolve_device(device)
     example = torch.zeros((2, *input_shape), device=resolved)
-    estimator.module_ = estimator.build_module(example, len(classes), layout).eval()
+    with seeded(0):
+        estimator.module_ = estimator.build_module(example, len(classes), layout).eval()
     estimator.layout_ = layout
     weights = _read_weights(folder, resolved)
     try:

@@ -30,9 +30,9 @@ from metabalance.training import MAX_ROWS_PER_EPOCH, MIN_ROWS_PER_EPOCH
 
 @dataclass(frozen=True)
 class _Task:
-    """One fit: a method on a split with a seed."""
+    """One fit on a split with a seed, for all methods that are built alike and differ in what comes after."""
 
-    method: Method
+    methods: tuple[Method, ...]
     split: int
     seed: int
     train: NDArray[np.intp]
@@ -47,7 +47,7 @@ class _Fitted:
     chosen: str | None
 
 
-# What came of a task, with the name of its method.
+# What came of a task for one of its methods, with the name of that.
 _Outcome = tuple[str, Attempt[_Fitted]]
 
 
@@ -142,17 +142,20 @@ def compare(
     shared |= network or {}
     _check_networks(chosen, shared)
 
+    alike: dict[Any, list[Method]] = {}
+    for method in chosen:
+        alike.setdefault(method.build, []).append(method)
     tasks = [
-        _Task(method, split, seed, train, test)
+        _Task(tuple(methods_of_fit), split, seed, train, test)
         for split, (train, test) in enumerate(splits)
         for seed in range(n_seeds)
-        for method in chosen
+        for methods_of_fit in alike.values()
     ]
     pieces = [(task, X, codes, classes, shared, random_state) for task in tasks]
-    outcomes: Iterable[_Outcome] = in_processes(_run, pieces, n_jobs)
+    outcomes: Iterable[list[_Outcome]] = in_processes(_run, pieces, n_jobs)
     if verbose:
         outcomes = track(outcomes, "comparing", total=len(tasks), console=Console(stderr=True))
-    finished: list[_Outcome] = list(outcomes)
+    finished: list[_Outcome] = [outcome for of_task in outcomes for outcome in of_task]
     skipped = {name: tried.failure for name, tried in finished if tried.failure is not None}
     order = {method.info.name: position for position, method in enumerate(chosen)}
     fitted = sorted(
@@ -212,19 +215,22 @@ def _check_networks(methods: Sequence[Method], shared: Mapping[str, Any]) -> Non
 
 def _run(
     task: _Task, X: Any, codes: Codes, classes: NDArray[Any], shared: Mapping[str, Any], random_state: int
-) -> _Outcome:
-    """Fit and score one method on one split."""
-    return task.method.info.name, attempt(
-        lambda: _fit_and_score(task, X, codes, classes, shared, random_state)
-    )
+) -> list[_Outcome]:
+    """Fit once and score each method."""
+    tried = attempt(lambda: _fit_and_score(task, X, codes, classes, shared, random_state))
+    found = [None] * len(task.methods) if tried.value is None else tried.value
+    return [
+        (method.info.name, Attempt(value, tried.failure, tried.warnings))
+        for method, value in zip(task.methods, found, strict=True)
+    ]
 
 
 def _fit_and_score(
     task: _Task, X: Any, codes: Codes, classes: NDArray[Any], shared: Mapping[str, Any], random_state: int
-) -> _Fitted:
+) -> list[_Fitted]:
     # Seeds differ between splits and repetitions, not between methods, which thus start alike.
     entropy = np.random.SeedSequence([random_state, task.split, task.seed])
-    classifier = clone(task.method.build(shared, int(entropy.generate_state(1)[0] % 2**31)))
+    classifier = clone(task.methods[0].build(shared, int(entropy.generate_state(1)[0] % 2**31)))
     started = time.perf_counter()
     y_train = classes[codes[task.train]]
     classifier.fit(_safe_indexing(X, task.train), y_train)
@@ -233,26 +239,29 @@ def _fit_and_score(
     network = classifier if isinstance(classifier, ImbalancedClassifier) else search
     if network is not None and network.interrupted_:
         raise KeyboardInterrupt
-    proba = np.asarray(classifier.predict_proba(_safe_indexing(X, task.test)), dtype=np.float64)
-    if task.method.post_hoc is not None:
-        proba = task.method.post_hoc(proba, np.bincount(np.searchsorted(classifier.classes_, y_train)))
-    proba = _columns_for_all(proba, classifier.classes_, classes)
+    given = np.asarray(classifier.predict_proba(_safe_indexing(X, task.test)), dtype=np.float64)
     predicted = time.perf_counter()
+    counts = np.bincount(np.searchsorted(classifier.classes_, y_train))
     y_test = codes[task.test]
-    result = FoldResult(
-        method=task.method.info.name,
-        split=task.split,
-        seed=task.seed,
-        metrics=score_predictions(y_test, proba),
-        recall=dict(zip(map(str, classes), recall_per_class(y_test, proba).tolist(), strict=True)),
-        fit_seconds=fitted - started,
-        predict_seconds=predicted - fitted,
-        rows_drawn=None if network is None else network.rows_drawn_,
-        y_true=y_test,
-        proba=proba.astype(np.float32),
-        history=() if network is None else tuple(network.history_),
-    )
-    return _Fitted(result, None if search is None else describe(search.best_params_))
+    found = []
+    for method in task.methods:
+        proba = given if method.post_hoc is None else method.post_hoc(given, counts)
+        proba = _columns_for_all(proba, classifier.classes_, classes)
+        result = FoldResult(
+            method=method.info.name,
+            split=task.split,
+            seed=task.seed,
+            metrics=score_predictions(y_test, proba),
+            recall=dict(zip(map(str, classes), recall_per_class(y_test, proba).tolist(), strict=True)),
+            fit_seconds=fitted - started,
+            predict_seconds=predicted - fitted,
+            rows_drawn=None if network is None else network.rows_drawn_,
+            y_true=y_test,
+            proba=proba.astype(np.float32),
+            history=() if network is None else tuple(network.history_),
+        )
+        found.append(_Fitted(result, None if search is None else describe(search.best_params_)))
+    return found
 
 
 def _collected_warnings(outcomes: Sequence[_Outcome]) -> list[str]:

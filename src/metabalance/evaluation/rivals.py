@@ -98,20 +98,24 @@ class TunedLogisticRegression(ClassifierMixin, BaseEstimator):
 
 @dataclass(frozen=True)
 class Rival:
-    """A rival's titles, how it is made for a seed, and what its probabilities go through."""
+    """A rival's titles, how it is made, and what its probabilities go through.
+
+    ``build`` takes the networks' shared options, which do not concern it, and a seed. Rivals that are made by
+    the same function are fitted once for all of them.
+    """
 
     title: str
     description: str
-    make: Callable[[int], BaseEstimator]
+    build: Callable[[Mapping[str, Any], int], BaseEstimator]
     post_hoc: Callable[..., Any] | None = None
 
-    def build(self, shared: Mapping[str, Any], seed: int) -> BaseEstimator:
-        """Return the unfitted rival; the networks' shared options do not concern it."""
-        return self.make(seed)
 
-
-def _lightgbm(seed: int, **options: Any) -> BaseEstimator:
+def _lightgbm(shared: Mapping[str, Any], seed: int, **options: Any) -> BaseEstimator:
     return EarlyStoppedLightGBM(_lightgbm_classifier(seed), **options)
+
+
+def _tuned_lightgbm(shared: Mapping[str, Any], seed: int) -> BaseEstimator:
+    return TunedLightGBM(_lightgbm_classifier(seed))
 
 
 def _lightgbm_classifier(seed: int) -> Any:
@@ -126,13 +130,15 @@ def _lightgbm_classifier(seed: int) -> Any:
     )
 
 
-def _histogram(seed: int, **options: Any) -> BaseEstimator:
+def _histogram(shared: Mapping[str, Any], seed: int, **options: Any) -> BaseEstimator:
     return FramedClassifier(
-        HistGradientBoostingClassifier(categorical_features="from_dtype", random_state=seed, **options)
+        HistGradientBoostingClassifier(
+            categorical_features="from_dtype", early_stopping=True, random_state=seed, **options
+        )
     )
 
 
-def _logistic(seed: int, **options: Any) -> BaseEstimator:
+def _logistic(shared: Mapping[str, Any], seed: int, **options: Any) -> BaseEstimator:
     return EncodedClassifier(TunedLogisticRegression(random_state=seed, **options))
 
 
@@ -143,17 +149,17 @@ RIVALS: Mapping[str, Rival] = {
     "logistic-regression:balanced": Rival(
         "Logistic regression, balanced",
         "scikit-learn, C by cross-validation, on the networks' encoding, classes weighted",
-        lambda seed: _logistic(seed, class_weight="balanced"),
+        lambda shared, seed: _logistic(shared, seed, class_weight="balanced"),
     ),
     "hist-gradient-boosting": Rival(
         "Histogram gradient boosting",
-        "scikit-learn's defaults, with its own handling of categories",
+        "scikit-learn's defaults with early stopping, its own handling of categories",
         _histogram,
     ),
     "hist-gradient-boosting:balanced": Rival(
         "Histogram gradient boosting, balanced",
-        "scikit-learn's defaults, with its own handling of categories, classes weighted",
-        lambda seed: _histogram(seed, class_weight="balanced"),
+        "scikit-learn's defaults with early stopping, its own handling of categories, classes weighted",
+        lambda shared, seed: _histogram(shared, seed, class_weight="balanced"),
     ),
     "lightgbm": Rival(
         "LightGBM",
@@ -168,19 +174,26 @@ RIVALS: Mapping[str, Rival] = {
         correct_prior,
     ),
     "lightgbm:balanced": Rival(
-        "LightGBM, balanced", "as LightGBM, classes weighted", lambda seed: _lightgbm(seed, balanced=True)
+        "LightGBM, balanced",
+        "as LightGBM, classes weighted",
+        lambda shared, seed: _lightgbm(shared, seed, balanced=True),
     ),
     "lightgbm:tuned": Rival(
         "LightGBM, tuned",
         "the best of eight random settings by cross-validated log-loss, its number of trees by early "
-        "stopping, its probabilities divided by the training frequencies",
-        lambda seed: TunedLightGBM(_lightgbm_classifier(seed)),
+        "stopping",
+        _tuned_lightgbm,
+    ),
+    "lightgbm:tuned-prior-corrected": Rival(
+        "LightGBM, tuned, prior correction",
+        "as LightGBM, tuned, its probabilities divided by the training frequencies",
+        _tuned_lightgbm,
         correct_prior,
     ),
     "balanced-random-forest": Rival(
         "Balanced random forest",
         "imbalanced-learn, 200 trees, each on a balanced bootstrap sample",
-        lambda seed: EncodedClassifier(
+        lambda shared, seed: EncodedClassifier(
             BalancedRandomForestClassifier(
                 n_estimators=200,
                 sampling_strategy="all",
@@ -193,6 +206,6 @@ RIVALS: Mapping[str, Rival] = {
     "easy-ensemble": Rival(
         "Easy ensemble",
         "imbalanced-learn, 10 AdaBoost learners, each on a balanced sample",
-        lambda seed: EncodedClassifier(EasyEnsembleClassifier(n_estimators=10, random_state=seed)),
+        lambda shared, seed: EncodedClassifier(EasyEnsembleClassifier(n_estimators=10, random_state=seed)),
     ),
 }

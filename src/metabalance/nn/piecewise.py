@@ -5,18 +5,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-_LARGEST = torch.finfo(torch.float32).max
-
 
 class PiecewiseLinear(nn.Module):
     r"""Encode every number by how far it has got through each of its feature's bins [1]_.
 
     For edges :math:`e_0 < e_1 < \dots < e_m`, a number x becomes m numbers, the t-th of which is
-    :math:`(x - e_{t-1}) / (e_t - e_{t-1})`, cut off at 0 and 1; the first is not cut off below and the last
-    not above, so that no two numbers get the same code.
+    :math:`(x - e_{t-1}) / (e_t - e_{t-1})`, cut off at 0 and 1.
 
-    ``rtdl_num_embeddings.PiecewiseLinearEncoding`` does the same, but picks its outputs by a boolean mask,
-    whose result has no shape before it is computed: ``torch.compile`` breaks there.
+    In ``rtdl_num_embeddings.PiecewiseLinearEncoding`` the first is not cut off below, nor the last above.
+    Outer bins are often tiny (of a column that is mostly 0, say), and a number a little further out than any
+    in training would become a code of thousands there. It also picks its outputs by a boolean mask, whose
+    result has no shape before it is computed: ``torch.compile`` breaks there.
 
     Parameters
     ----------
@@ -39,21 +38,19 @@ class PiecewiseLinear(nn.Module):
     >>> from metabalance.nn import PiecewiseLinear
     >>> encode = PiecewiseLinear([torch.tensor([0.0, 1.0, 3.0])])
     >>> encode(torch.tensor([[-1.0], [0.5], [2.0], [4.0]]))
-    tensor([[-1.0000,  0.0000],
-            [ 0.5000,  0.0000],
-            [ 1.0000,  0.5000],
-            [ 1.0000,  1.5000]])
+    tensor([[0.0000, 0.0000],
+            [0.5000, 0.0000],
+            [1.0000, 0.5000],
+            [1.0000, 1.0000]])
     """
 
     source: Tensor
     slope: Tensor
     offset: Tensor
-    low: Tensor
-    high: Tensor
 
     def __init__(self, bins: Sequence[Tensor]) -> None:
         super().__init__()
-        source, slope, offset, low, high = [], [], [], [], []
+        source, slope, offset = [], [], []
         for feature, edges in enumerate(bins):
             if edges.ndim != 1 or len(edges) < 2 or not bool((edges.diff() > 0).all()):
                 raise ValueError(
@@ -63,11 +60,7 @@ class PiecewiseLinear(nn.Module):
             source.append(torch.full((m,), feature))
             slope.append(1 / width)
             offset.append(-edges[:-1] / width)
-            # The largest finite numbers: an infinity in saved weights would look like damage.
-            low.append(torch.tensor([-_LARGEST] + [0.0] * (m - 1)))
-            high.append(torch.tensor([1.0] * (m - 1) + [_LARGEST]))
-        parts = (source, slope, offset, low, high)
-        for name, values in zip(("source", "slope", "offset", "low", "high"), parts, strict=True):
+        for name, values in (("source", source), ("slope", slope), ("offset", offset)):
             self.register_buffer(name, torch.cat(values))
 
     @property
@@ -78,4 +71,4 @@ class PiecewiseLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Encode x of shape (batch, features) as (batch, n_outputs)."""
         through = torch.addcmul(self.offset, self.slope, x.index_select(-1, self.source))
-        return torch.minimum(torch.maximum(through, self.low), self.high)
+        return through.clamp(0.0, 1.0)

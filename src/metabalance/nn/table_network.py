@@ -17,7 +17,9 @@ CATEGORY_WIDTH = 16
 
 
 class TableNetwork(nn.Module):
-    """Members with weights of their own, trained and run side by side, on a common code of the row.
+    """Members with weights of their own, trained and run side by side.
+
+    Nothing that is learned is shared: a row that a member is not trained on leaves no trace in it.
 
     Parameters
     ----------
@@ -33,7 +35,8 @@ class TableNetwork(nn.Module):
         Give ``numbers`` learned periodic embeddings in place of that.
     codes : mapping of int to int, optional
         Inputs that are codes 0 … C − 1 of categories, divided by C, and the C of each: these get a learned
-        vector for each code in place of their value.
+        vector for each code in place of their value. Vectors start at 0, so that a code that does not occur
+        in training says nothing.
     n_members : int, default=8
     hidden_sizes : sequence of int, default=(64, 64)
         Layers of a member.
@@ -79,12 +82,12 @@ class TableNetwork(nn.Module):
         self.codes = dict(codes or {})
         plain = [place for place in range(n_inputs) if place not in self.codes]
         self.register_buffer("plain", torch.as_tensor(plain, dtype=torch.int64))
-        self.categories = nn.ModuleList(nn.Embedding(count, CATEGORY_WIDTH) for count in self.codes.values())
+        self.categories = nn.ModuleList(_Vectors(n_members, count) for count in self.codes.values())
         self.code: nn.Module | None = None
         width = len(plain) + CATEGORY_WIDTH * len(self.codes)
         if periodic and len(numbers):
             self.code = PeriodicEmbeddings(
-                len(numbers),
+                n_members * len(numbers),
                 PERIODIC_WIDTH,
                 n_frequencies=FREQUENCIES,
                 frequency_init_scale=FREQUENCY_SCALE,
@@ -110,18 +113,38 @@ class TableNetwork(nn.Module):
 
         Rows of shape (batch, n_inputs) go to all members, of shape (batch, n_members, n_inputs) to one each.
         """
-        parts = [x.index_select(-1, self.plain)]
-        if self.code is not None:
+        numbers, common = x.index_select(-1, self.numbers), [x.index_select(-1, self.plain)]
+        own = []  # what is learned, and so differs between members
+        if isinstance(self.code, PiecewiseLinear):
+            common.append(self.code(numbers))
+        elif self.code is not None:
             # The periodic embedding takes a single batch dimension.
-            coded = self.code(x.index_select(-1, self.numbers).flatten(0, -2)).flatten(1)
-            parts.append(coded.reshape(*x.shape[:-1], coded.shape[-1]))
+            coded = self.code(self._of_each_member(numbers).flatten(1))
+            own.append(coded.reshape(len(x), self.n_members, -1))
         for (place, count), vectors in zip(self.codes.items(), self.categories, strict=True):
-            parts.append(vectors((x[..., place] * count).round().long()))
-        encoded = torch.cat(parts, dim=-1)
-        if x.ndim == 2:
-            encoded = encoded.unsqueeze(1).expand(-1, self.n_members, -1)
+            own.append(vectors(self._of_each_member((x[..., place] * count).round().long(), 1)))
+        encoded = self._of_each_member(torch.cat(common, dim=-1))
+        if own:
+            encoded = torch.cat([encoded, *own], dim=-1)
         logits: Tensor = self.members(encoded)
         return logits
+
+    def _of_each_member(self, x: Tensor, ndim: int = 2) -> Tensor:
+        """Give all members the same, unless each has its own: ``ndim`` dimensions are those of the same."""
+        return x if x.ndim > ndim else x.unsqueeze(1).expand(-1, self.n_members, *x.shape[1:])
+
+
+class _Vectors(nn.Module):
+    """A vector for each code of a category, of every member's own: codes (batch, members) to vectors."""
+
+    def __init__(self, n_members: int, count: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(n_members, count, CATEGORY_WIDTH))
+
+    def forward(self, codes: Tensor) -> Tensor:
+        members, count, _ = self.weight.shape
+        first = torch.arange(0, members * count, count, device=codes.device)
+        return nn.functional.embedding(codes + first, self.weight.flatten(0, 1))
 
 
 class _MembersFirst(LinearEnsemble):  # type: ignore[misc]  # tabm has no types

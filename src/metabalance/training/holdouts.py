@@ -1,4 +1,4 @@
-"""Which rows each member of an ensemble holds out: every row by some members, but not by all."""
+"""Which rows each member of an ensemble holds out."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -34,10 +34,11 @@ class Holdouts:
 def cross_fitted_holdouts(
     codes: NDArray[np.int64], n_members: int, fraction: float, rng: np.random.Generator, classes: NDArray[Any]
 ) -> Holdouts:
-    """Share the rows out among the members, so that every row is held out by at least one.
+    """Share the rows out among the members, so that each row is held out by some, but not by all.
 
-    Rows are dealt into as many folds as ``fraction`` says (but not more than there are members), class by
-    class, and every member holds one fold out; members beyond the first round hold out folds dealt anew.
+    Rows are dealt into as many folds as ``fraction`` says, class by class, and every member holds one fold
+    out; members beyond the first round hold out folds dealt anew. With fewer members than folds, rows of the
+    last folds are held out by none, but of each class at least one row is by some.
 
     Parameters
     ----------
@@ -45,7 +46,8 @@ def cross_fitted_holdouts(
     n_members : int
         At least 2.
     fraction : float in (0, 1)
-        Share of the rows that a member holds out, rounded to a whole number of folds, at least two.
+        Share of the rows that a member holds out: one of 2, 3, 4, … folds, whose number is 1 / fraction,
+        rounded.
     rng : numpy.random.Generator
     classes : array of shape (n_classes,)
         The labels behind the codes, for messages.
@@ -64,20 +66,23 @@ def cross_fitted_holdouts(
     array([3, 3, 3, 3])
     """
     check_two_rows_each(codes, classes)
-    folds = min(max(2, round(1 / fraction)), n_members)
+    folds = max(2, round(1 / fraction))
     held = np.zeros((len(codes), n_members), dtype=bool)
     for start in range(0, n_members, folds):
-        fold = _deal(codes, folds, rng)
+        fold = _deal(codes, folds, min(folds, n_members), rng)
         for member in range(start, min(start + folds, n_members)):
             held[:, member] = fold == member - start
     patterns, group = np.unique(held, axis=0, return_inverse=True)
     return Holdouts(group.reshape(-1).astype(np.int64), patterns)
 
 
-def _deal(codes: NDArray[np.int64], folds: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """The fold of each row; folds have equally many rows of each class, or differ by one."""
+def _deal(codes: NDArray[np.int64], folds: int, held: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """The fold of each row; folds have equally many rows of each class, or differ by one.
+
+    Each class has a row in one of the first ``held`` folds at least, those that a member holds out.
+    """
     fold = np.empty(len(codes), dtype=np.int64)
     for code in np.unique(codes):
         rows = rng.permutation(np.flatnonzero(codes == code))
-        fold[rows] = (np.arange(len(rows)) + rng.integers(folds)) % folds
+        fold[rows] = (np.arange(len(rows)) + rng.integers(held)) % folds
     return fold

@@ -52,7 +52,9 @@ def look_at_members(
     holdouts: Holdouts,
     watched: NDArray[np.intp],
 ) -> Look:
-    """Look at every row by the members that hold it out, and at the watched ones by those that do not.
+    """Look at rows by the members that hold them out, and at the watched ones by those that do not.
+
+    With fewer members than folds, rows that none holds out are not judged.
 
     Parameters
     ----------
@@ -63,6 +65,7 @@ def look_at_members(
     held = holdouts.held[holdouts.group]
     trained_on = ~held[watched]
     own = [np.flatnonzero(column) for column in held.T]  # what a member need not be asked about, it is not
+    judged = held.any(axis=1)
     longest = max(len(places) for places in own)
     places = np.stack([np.resize(each, longest) for each in own], axis=1)
 
@@ -76,7 +79,7 @@ def look_at_members(
         held_out = np.zeros((len(rows), of_own.shape[2]))
         for member, each in enumerate(own):
             held_out[each] += of_own[: len(each), member]
-        held_out /= held.sum(axis=1, keepdims=True)
-        return Seen(of_watched, rows.codes[watched]), Seen(held_out, rows.codes)
+        held_out = held_out[judged] / held[judged].sum(axis=1, keepdims=True)
+        return Seen(of_watched, rows.codes[watched]), Seen(held_out, rows.codes[judged])
 
     return look
