@@ -1,6 +1,10 @@
 """Choosing between configurations: mean ranks, normalised scores, and one table left out in turn."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import pandas as pd
+from scipy import stats
 
 METRICS = ("roc_auc", "average_precision", "balanced_accuracy")
 
@@ -72,3 +76,19 @@ def hindsight_table(folds: pd.DataFrame, candidates: list[str], default: str) ->
     gains = {metric: values[metric][candidates].max(axis=1) - values[metric][default] for metric in METRICS}
     frame = pd.DataFrame(gains).rename_axis("table")
     return pd.concat([frame, frame.mean().to_frame("mean").T.rename_axis("table")])
+
+
+def paired_table(folds: pd.DataFrame, ours: str, others: Sequence[str]) -> pd.DataFrame:
+    """Return mean differences from others over tables with 95 % intervals (Student's t over the tables)."""
+    means = by_table(folds)
+    rows = {}
+    for other in (name for name in others if name in means.index.get_level_values("method")):
+        difference = (means.xs(ours, level="method") - means.xs(other, level="method")).dropna()
+        n = len(difference)
+        half = stats.t.ppf(0.975, n - 1) * difference.std(ddof=1) / np.sqrt(n)
+        wins = (difference > 0).sum()
+        rows[f"{ours} − {other}"] = {
+            metric: f"{difference[metric].mean():+.4f} ± {half[metric]:.4f} ({wins[metric]} of {n})"
+            for metric in METRICS
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("difference")

@@ -50,8 +50,9 @@ def as_markdown(comparison: Comparison, command: str) -> str:
         f"splits. {settings['prior']} {settings['budget']} {settings['early_stopping']}",
         "",
         "The library's defaults were set after measurements on this and eight other tables "
-        "([defaults.md](defaults.md)), so this is no test of them on unseen data. Differences below about "
-        "two standard errors are noise.",
+        "([defaults.md](defaults.md)), so this is no test of them on unseen data. The ± is each method's "
+        "own spread over folds; as methods share the folds, differences between them are surer than that "
+        "([paired over the tables](README.md)).",
         "",
         measured(command, comparison.seconds),
         "",

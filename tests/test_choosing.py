@@ -10,6 +10,7 @@ from benchmarks.choosing import (
     left_out_table,
     mean_ranks,
     normalised,
+    paired_table,
 )
 
 
@@ -57,3 +58,10 @@ def test_methods_that_lack_a_fold_are_not_ranked() -> None:
     lacking = FOLDS.drop(FOLDS.index[(FOLDS["method"] == "b") & (FOLDS["split"] == 1)][0])
     assert set(complete(lacking)["method"]) == {"a", "c"}
     pd.testing.assert_frame_equal(complete(FOLDS), FOLDS)
+
+
+def test_differences_are_paired_by_table() -> None:
+    found = paired_table(FOLDS, "a", ["b", "absent"])
+    assert list(found.index) == ["a − b"]
+    # 0.1, 0.1 and −0.4: mean −1/15, standard deviation 0.5/√3, t of two degrees of freedom 4.3027.
+    assert found.loc["a − b", "roc_auc"] == f"-0.0667 ± {4.302653 * 0.5 / 3:.4f} (2 of 3)"

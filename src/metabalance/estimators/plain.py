@@ -76,7 +76,9 @@ class NeuralClassifier(ImbalancedClassifier):
         Hold out a stratified part of the rows, stop after this many epochs (True: 6) without a better score
         on it, and restore the best epoch's parameters. Each class needs two rows.
     validation_fraction : float in (0, 1), default=0.2
-        Share of each class that is held out.
+        Share of each class that is held out. Each member of the default network holds out one of 2, 3, 4, …
+        folds of its own, 1 / validation_fraction rounded; with fewer members than folds, some rows are held
+        out by none.
     refit : bool, default=False
         Where the same rows are held out from the whole network (one member, strategies that make rows up, a
         module or loss of your own), train again on all rows, for as many epochs as were best. The calibration
