@@ -63,8 +63,8 @@ random_state, verbose
     -----
     The pair of strategies and β have the lowest mean rank on nine development tables among pairs with
     balanced query batches (β 8 is as good); the rule, what every other setting does, and what the inner step
-    adds, which is not beyond noise, are in ``docs/results/defaults.md``. The paper's are γ 0.01, β 0, S 80; on its two credit tasks γ 0.1 was the
-    largest step that gained on both (``paper/FINDINGS.md``).
+    adds, which is not beyond noise, are in ``docs/results/defaults.md``. The paper's are γ 0.01, β 0, S 80;
+    on its two credit tasks γ 0.1 was the largest step that gained on both (``paper/FINDINGS.md``).
 
     Attributes
     ----------
