@@ -4,6 +4,7 @@ from metabalance.datasets.builtin import BUILTIN, Dataset, load_builtin
 from metabalance.datasets.cifar import ImageSet, load_cifar10
 from metabalance.datasets.credit import load_card_fraud, load_loan_default
 from metabalance.datasets.files import read_table, split_target
+from metabalance.datasets.images import load_image_arrays, load_image_folder
 from metabalance.datasets.imbalance import long_tailed, one_majority, step_imbalance, thin_class
 from metabalance.datasets.splitters import OneMajoritySplit
 
@@ -15,6 +16,8 @@ __all__ = [
     "load_builtin",
     "load_card_fraud",
     "load_cifar10",
+    "load_image_arrays",
+    "load_image_folder",
     "load_loan_default",
     "long_tailed",
     "one_majority",
