@@ -52,6 +52,7 @@ def test_samplers_raise_minority_probability(binary, sampler) -> None:
         {"lr_schedule": "constant"},
         {"weight_decay": 10.0},
         {"label_smoothing": 0.2},
+        {"sam_rho": 0.5},
         {"loss": "logit_adjusted", "label_smoothing": 0.2},
         {"max_grad_norm": 0.01},
         {"ema_decay": None},

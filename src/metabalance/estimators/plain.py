@@ -6,10 +6,10 @@ from typing import Any
 from torch import nn
 
 from metabalance.estimators.base import ImbalancedClassifier
-from metabalance.estimators.parameters import check_positive_int
+from metabalance.estimators.parameters import check_number, check_positive_int
 from metabalance.nn import LossFunction
 from metabalance.sampling import BatchStream
-from metabalance.training import ERM, Part, UpdateRule
+from metabalance.training import ERM, SAM, Part, UpdateRule
 
 
 class NeuralClassifier(ImbalancedClassifier):
@@ -55,6 +55,8 @@ class NeuralClassifier(ImbalancedClassifier):
     label_smoothing : float in [0, 1), default=0
         Share of every row's target that is spread over all classes, in the cross-entropy and the logit-
         adjusted loss; a row's weight stays that of its own class.
+    sam_rho : float or None, default=None
+        Train by `metabalance.training.SAM` with this radius, in two passes over each batch; 0.05 is usual.
     optimizer : {"adamw", "adam", "sgd"} or torch.optim class, default="adamw"
         "sgd" has Nesterov momentum 0.9. More arguments: ``optimizer__…``.
     lr : float, default=0.003
@@ -149,6 +151,7 @@ class NeuralClassifier(ImbalancedClassifier):
         loss: Any = "cross_entropy",
         class_weight: Any = None,
         label_smoothing: float = 0.0,
+        sam_rho: float | None = None,
         optimizer: Any = "adamw",
         lr: float = 0.003,
         weight_decay: float = 0.01,
@@ -178,6 +181,7 @@ class NeuralClassifier(ImbalancedClassifier):
         self.loss = loss
         self.class_weight = class_weight
         self.label_smoothing = label_smoothing
+        self.sam_rho = sam_rho
         self.optimizer = optimizer
         self.lr = lr
         self.weight_decay = weight_decay
@@ -198,6 +202,8 @@ class NeuralClassifier(ImbalancedClassifier):
 
     def _check_own_parameters(self) -> None:
         check_positive_int("batch_size", self.batch_size)
+        if self.sam_rho is not None:
+            check_number("sam_rho", self.sam_rho, above=0)
 
     @property
     def _strategies(self) -> tuple[Any, ...]:
@@ -214,4 +220,6 @@ class NeuralClassifier(ImbalancedClassifier):
             device=train.x.device,
             **stream_options,
         )
+        if self.sam_rho is not None:
+            return SAM(module, loss_fn, stream, self.sam_rho)
         return ERM(module, loss_fn, stream)

@@ -114,6 +114,12 @@ def _fixed_methods() -> dict[str, Method]:
             "plain training, the log class frequencies added to the logits in the loss (Menon et al. 2021)",
             _network(loss="logit_adjusted"),
         ),
+        "sam": (
+            "Sharpness-aware minimisation",
+            "plain training by the gradient at the worst place within ρ = 0.05 (Foret et al. 2021), on the "
+            "data as they are",
+            _network(sam_rho=0.05),
+        ),
         "meta-weight-net": (
             "Meta-Weight-Net",
             "rows weighted by a network of their loss that learns from balanced batches (Shu et al. 2019)",

@@ -9,6 +9,7 @@ from metabalance.training.loop import TrainingLoop, resolve_device
 from metabalance.training.meta_weight_net import MetaWeightNet
 from metabalance.training.prediction import predict_members, predict_probabilities, rows_per_chunk
 from metabalance.training.rules import ERM, MetaBalance, UpdateRule
+from metabalance.training.sam import SAM
 from metabalance.training.seeding import seeded
 from metabalance.training.threads import is_small, one_thread
 
@@ -16,6 +17,7 @@ __all__ = [
     "ERM",
     "MAX_ROWS_PER_EPOCH",
     "MIN_ROWS_PER_EPOCH",
+    "SAM",
     "CosineSchedule",
     "EpochBudget",
     "EpochProgress",
