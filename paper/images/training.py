@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from metabalance import BatchStream, MetaBatchStream, MetaGradient
 from metabalance.nn import CutMix, LossFunction, Mixup, ResNet
-from metabalance.training import seeded
+from metabalance.training import SAM, MetaWeightNet, seeded
 from paper.images.losses import losses_for
 from paper.images.scores import score
 from paper.images.task import Task
@@ -42,9 +42,7 @@ def train(
     with seeded(seed):
         module = ResNet(len(task.train.classes), head=recipe.get("head", "linear"), **network)
         module.to(device, memory_format=torch.channels_last)
-        backward, rows_per_update = (_meta if recipe["kind"] == "meta" else _plain)(
-            task, module, recipe, seed
-        )
+        backward, rows_per_update = KINDS[recipe["kind"]](task, module, recipe, seed)
         loss_at = losses_for(recipe, torch.from_numpy(task.counts).float().to(device))
         optimizer = torch.optim.SGD(
             module.parameters(),
@@ -92,6 +90,8 @@ def _plain(task: Task, module: nn.Module, recipe: Mapping[str, Any], seed: int) 
     def backward(loss_fn: LossFunction) -> Tensor:
         x, y = stream.draw()
         x = task.prepare(x, generator)
+        if "sam_rho" in recipe:
+            return SAM(module, loss_fn, stream, recipe["sam_rho"]).backward((x, y))
         if mix is None:
             loss = loss_fn(module(x), y)
         else:
@@ -103,10 +103,9 @@ def _plain(task: Task, module: nn.Module, recipe: Mapping[str, Any], seed: int) 
     return backward, recipe["batch_size"]
 
 
-def _meta(task: Task, module: nn.Module, recipe: Mapping[str, Any], seed: int) -> tuple[Backward, int]:
+def _pairs(task: Task, recipe: Mapping[str, Any], seed: int) -> MetaBatchStream:
     images = task.train
-    device = images.images.device
-    stream = MetaBatchStream(
+    return MetaBatchStream(
         images.images,
         images.y,
         support=recipe["support"],
@@ -115,15 +114,19 @@ def _meta(task: Task, module: nn.Module, recipe: Mapping[str, Any], seed: int) -
         support_batch_size=recipe["support_batch_size"],
         query_batch_size=recipe["query_batch_size"],
         random_state=seed,
-        device=device,
+        device=images.images.device,
     )
+
+
+def _meta(task: Task, module: nn.Module, recipe: Mapping[str, Any], seed: int) -> tuple[Backward, int]:
+    stream = _pairs(task, recipe, seed)
     meta = MetaGradient(
         module,
         cross_entropy,
         inner_lr=recipe["inner_lr"],
         beta=recipe["beta"],
         order=recipe["order"],
-        engine="captured" if device.type == "cuda" else "loop",
+        engine="captured" if task.train.images.device.type == "cuda" else "loop",
     )
     generator = torch.Generator().manual_seed(seed)
 
@@ -132,3 +135,22 @@ def _meta(task: Task, module: nn.Module, recipe: Mapping[str, Any], seed: int) -
         return meta.backward((task.prepare(x, generator), y), (task.prepare(z, generator), t)).total
 
     return backward, stream.rows_per_draw
+
+
+def _meta_weight_net(
+    task: Task, module: nn.Module, recipe: Mapping[str, Any], seed: int
+) -> tuple[Backward, int]:
+    stream = _pairs(task, recipe, seed)
+    rule = MetaWeightNet(
+        module, cross_entropy, stream, inner_lr=recipe["inner_lr"], weight_lr=recipe["weight_lr"]
+    )
+    generator = torch.Generator().manual_seed(seed)
+
+    def backward(loss_fn: LossFunction) -> Tensor:  # its loss is the plain one, weighted
+        (x, y), (z, t) = stream.draw()
+        return rule.backward(((task.prepare(x, generator), y), (task.prepare(z, generator), t)))
+
+    return backward, stream.rows_per_draw
+
+
+KINDS = {"plain": _plain, "meta": _meta, "meta-weight-net": _meta_weight_net}
