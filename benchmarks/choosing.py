@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+TIE = 0.1  # of a rank: less is nothing
 METRICS = ("roc_auc", "average_precision", "balanced_accuracy")
 
 
@@ -48,13 +49,22 @@ def metric_by_table(folds: pd.DataFrame, metric: str) -> pd.DataFrame:
     return by_table(folds)[metric].unstack(0)
 
 
-def left_out_table(folds: pd.DataFrame) -> pd.DataFrame:
-    """Return, for every table, the method with the best mean rank on all others, and its rank on this one."""
+def choose(ranks: pd.Series, preference: Sequence[str]) -> str:
+    """Return the method with the lowest mean rank, or one within TIE of it that is preferred to it."""
+    good = ranks.index[ranks <= ranks.min() + TIE]
+    return next(name for name in preference if name in good)
+
+
+def left_out_table(folds: pd.DataFrame, preference: Sequence[str]) -> pd.DataFrame:
+    """Return, for every table, what `choose` takes on all others, and its rank on this one.
+
+    ``preference`` names all methods.
+    """
     means = by_table(folds)
     rows = {}
     for table in folds["table"].unique():
         here = means.index.get_level_values("table") == table
-        chosen = mean_ranks(means[~here]).idxmin()
+        chosen = choose(mean_ranks(means[~here]), preference)
         own = mean_ranks(means[here])
         rows[table] = {
             "chosen on the others": chosen,

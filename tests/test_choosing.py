@@ -5,6 +5,7 @@ import pytest
 from benchmarks.choosing import (
     METRICS,
     by_table,
+    choose,
     complete,
     hindsight_table,
     left_out_table,
@@ -43,10 +44,16 @@ def test_ranks_and_scores_by_hand() -> None:
 
 
 def test_each_table_is_judged_by_what_the_others_choose() -> None:
-    found = left_out_table(FOLDS)
+    found = left_out_table(FOLDS, ["a", "b", "c"])
     assert found["chosen on the others"].to_dict() == {"one": "b", "two": "b", "three": "a", "mean": ""}
     assert found["its rank here"].to_dict() == {"one": 2, "two": 2, "three": 3, "mean": pytest.approx(7 / 3)}
     assert found["best here"].to_dict() == {"one": "a", "two": "a", "three": "b", "mean": ""}
+
+
+def test_ties_go_to_what_is_preferred() -> None:
+    ranks = pd.Series({"a": 2.0, "b": 2.09, "c": 2.2})
+    assert choose(ranks, ["c", "b", "a"]) == "b"
+    assert choose(ranks, ["c", "a", "b"]) == "a"
 
 
 def test_hindsight_takes_the_best_of_each_table() -> None:

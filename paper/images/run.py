@@ -96,7 +96,6 @@ def is_done(path: Path, row: str, scale: str, title: str) -> bool:
         return False
     recipe, size = recipe_of(row, scale)
     run = json.loads(path.read_text(encoding="utf-8"))
-    # As it is read back: the configuration's lists and numbers stay what they are in JSON.
     wanted = {"recipe": recipe, **size, "title": title}
     found = {name: run[name] for name in ("recipe", *size)} | {"title": run["data"]["title"]}
     for name, value in wanted.items():

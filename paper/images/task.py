@@ -13,6 +13,7 @@ from metabalance.nn import CropAndFlip
 MINORITY_COUNT = {"severe": 5, "moderate": (5, 50)}
 """Images of each class but the majority; of a range a number of each class's own."""
 LARGEST_VALUE = 255.0
+AUGMENT = CropAndFlip(padding=4)
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Task:
     def prepare(self, images: Tensor, generator: Generator | None = None) -> Tensor:
         """Standardise images (…, 3, height, width), channels last; augmented first if given a generator."""
         if generator is not None:
-            images = CropAndFlip()(images, generator)
+            images = AUGMENT(images, generator)
         scaled = (images.float() / LARGEST_VALUE - self.mean) / self.deviation
         return (
             scaled.flatten(0, -4)

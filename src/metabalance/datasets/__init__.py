@@ -1,9 +1,10 @@
 """Tables from files, imbalance recipes, and the data sets that are built in."""
 
 from metabalance.datasets.builtin import BUILTIN, Dataset, load_builtin
-from metabalance.datasets.cifar import ImageSet, load_cifar10
+from metabalance.datasets.cifar import load_cifar10
 from metabalance.datasets.credit import load_card_fraud, load_loan_default
 from metabalance.datasets.files import read_table, split_target
+from metabalance.datasets.image_set import ImageSet
 from metabalance.datasets.images import load_image_arrays, load_image_folder
 from metabalance.datasets.imbalance import long_tailed, one_majority, step_imbalance, thin_class
 from metabalance.datasets.splitters import OneMajoritySplit

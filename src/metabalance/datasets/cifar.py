@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from metabalance.datasets.credit import DATA_VARIABLE, data_folder
+from metabalance.datasets.data_folder import DATA_VARIABLE, data_folder
+from metabalance.datasets.image_set import ImageSet
 from metabalance.datasets.plain_pickle import read_plain_pickle
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -61,40 +61,6 @@ _PYTHON = _Version(
     },
 )
 PARTS = {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]}
-
-
-@dataclass(frozen=True, eq=False)
-class ImageSet:
-    """Images in memory, with their labels.
-
-    Attributes
-    ----------
-    title : str
-        What they are, for reports.
-    images : Tensor of uint8, shape (n, channels, height, width)
-    y : ndarray of int64, shape (n,)
-        The class of each image, an index into ``classes``.
-    classes : tuple of str
-        Names of the classes.
-    """
-
-    title: str
-    images: Tensor
-    y: NDArray[np.int64]
-    classes: tuple[str, ...]
-
-    def __len__(self) -> int:
-        """Number of images."""
-        return len(self.y)
-
-    def take(self, rows: NDArray[Any]) -> "ImageSet":
-        """Return the images with these numbers, in this order."""
-        chosen = torch.from_numpy(np.asarray(rows, dtype=np.int64)).to(self.images.device)
-        return ImageSet(self.title, self.images[chosen], self.y[rows], self.classes)
-
-    def to(self, device: str | torch.device) -> "ImageSet":
-        """Return the same with the images on a device."""
-        return ImageSet(self.title, self.images.to(device), self.y, self.classes)
 
 
 def load_cifar10(

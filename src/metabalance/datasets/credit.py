@@ -10,10 +10,10 @@ import pandas as pd
 from sklearn.datasets import fetch_openml
 
 from metabalance.datasets.builtin import Dataset
+from metabalance.datasets.data_folder import DATA_VARIABLE, data_folder
 from metabalance.datasets.files import read_table, split_target
 from metabalance.datasets.imbalance import RandomState, thin_class
 
-DATA_VARIABLE = "METABALANCE_DATA"
 OPENML_FRAUD = 1597
 
 
@@ -202,13 +202,6 @@ def _part(frame: Any, task: _Task, source: str) -> tuple[Any, np.ndarray[Any, An
             f"{task.n_inputs} columns, got {X.shape[1]}; {task.remedy}"
         )
     return X, y.astype(np.int64)
-
-
-def data_folder(data_root: str | os.PathLike[str] | None) -> Path | None:
-    """The folder of the data: the one given, or that of the environment variable, or none."""
-    # A variable that is set to nothing says nothing.
-    chosen = data_root if data_root is not None else os.environ.get(DATA_VARIABLE) or None
-    return None if chosen is None else Path(chosen)
 
 
 def _find(data_root: str | os.PathLike[str] | None, task: _Task) -> Path | None:

@@ -1,4 +1,8 @@
-"""Unpickling that makes nothing but containers, numbers, texts and NumPy arrays."""
+"""Unpickling that makes nothing but containers, numbers, texts and NumPy arrays.
+
+CIFAR-10 is published as pickles of plain arrays. Its files are read only where their checksum is the authors'
+(`metabalance.datasets.cifar`); here, besides, nothing that a pickle names is called but what arrays need.
+"""
 
 import io
 import pickle
@@ -60,6 +64,5 @@ def read_plain_pickle(content: bytes, source: str) -> Any:
         ValueError,
         TypeError,
         KeyError,
-        UnicodeDecodeError,
     ) as error:
         raise ValueError(f"{source} is not a pickle of plain data: {error}") from error

@@ -34,7 +34,7 @@ class Holdouts:
 def cross_fitted_holdouts(
     codes: NDArray[np.int64], n_members: int, fraction: float, rng: np.random.Generator, classes: NDArray[Any]
 ) -> Holdouts:
-    """Share the rows out among the members, so that each row is held out by some, but not by all.
+    """Share the rows out among the members: what some hold out, others train on.
 
     Rows are dealt into as many folds as ``fraction`` says, class by class, and every member holds one fold
     out; members beyond the first round hold out folds dealt anew. With fewer members than folds, rows of the

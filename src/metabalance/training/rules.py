@@ -32,8 +32,8 @@ class UpdateRule(ABC):
         """Add the gradient of the batch's loss to ``.grad`` and return the loss, detached."""
 
 
-class ERM(UpdateRule):
-    """Plain training (empirical risk minimisation): the mean loss of one batch."""
+class BatchRule(UpdateRule):
+    """A rule whose updates draw one batch, and take the loss of it at the parameters as they are."""
 
     def __init__(self, module: nn.Module, loss_fn: LossFunction, stream: BatchStream) -> None:
         self.module = module
@@ -49,13 +49,22 @@ class ERM(UpdateRule):
         """Return x (batch, …) and y (batch,)."""
         return self.stream.draw()
 
-    def backward(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """Back-propagate the loss of one batch."""
+    def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """Return the loss of one batch, with its graph; raise FloatingPointError if it is not finite."""
         x, y = batch
         loss = check_scalar(self.loss_fn(self.module(x), y))
         value = loss.item()
         if not math.isfinite(value):
             raise FloatingPointError(f"the loss of a batch is {value}: lower lr, or look for huge features")
+        return loss
+
+
+class ERM(BatchRule):
+    """Plain training (empirical risk minimisation): the mean loss of one batch."""
+
+    def backward(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """Back-propagate the loss of one batch."""
+        loss = self.loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 

@@ -1,25 +1,24 @@
 """Sharpness-aware minimisation as an update rule."""
 
-import math
-
 from torch import Tensor, nn
 
-from metabalance.meta.checks import check_scalar, trainable_parameters
+from metabalance.meta.checks import trainable_parameters
 from metabalance.meta.functional import LossOf, aliases_of, copied, gradients_of, loss_at
 from metabalance.meta.gradient import accumulate
 from metabalance.nn import LossFunction
 from metabalance.sampling import BatchStream
-from metabalance.training.rules import UpdateRule
+from metabalance.training.rules import BatchRule
 
 _SMALLEST_NORM = 1e-12
 
 
-class SAM(UpdateRule):
+class SAM(BatchRule):
     r"""Plain training by the gradient at the worst place nearby, so that flat minima are found [1]_.
 
     The parameters θ move by the gradient of a batch's loss at :math:`\theta + \rho \, g / \|g\|`, where g is
-    the gradient at θ of the same batch. Each update takes two passes over its rows. Running statistics of
-    BatchNorm follow the first one only. In an ensemble the norm is that of all members together.
+    the gradient at θ of the same batch. Each update takes two passes over its rows, which count once. Running
+    statistics of BatchNorm follow the first one only. In an ensemble the norm is that of all members
+    together.
 
     Parameters
     ----------
@@ -36,26 +35,13 @@ class SAM(UpdateRule):
     """
 
     def __init__(self, module: nn.Module, loss_fn: LossFunction, stream: BatchStream, rho: float) -> None:
-        self.module = module
-        self.loss_of = LossOf(module, loss_fn)
-        self.stream = stream
+        super().__init__(module, loss_fn, stream)
         self.rho = rho
-
-    @property
-    def rows_per_update(self) -> int:
-        """The batch size: rows count once, though they are passed twice."""
-        return self.stream.batch_size
-
-    def draw(self) -> tuple[Tensor, Tensor]:
-        """Return x (batch, …) and y (batch,)."""
-        return self.stream.draw()
+        self._loss_of = LossOf(module, loss_fn)
 
     def backward(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         """Accumulate the gradient nearby, and return the loss at θ."""
-        loss = check_scalar(self.loss_of(*batch))
-        value = loss.item()
-        if not math.isfinite(value):
-            raise FloatingPointError(f"the loss of a batch is {value}: lower lr, or look for huge features")
+        loss = self.loss(batch)
         params = trainable_parameters(self.module)
         here = gradients_of(loss, params, "batch")
         norm = nn.utils.get_total_norm(list(here.values())).clamp_min(_SMALLEST_NORM)
@@ -64,6 +50,6 @@ class SAM(UpdateRule):
             for name, p in params.items()
         }
         buffers = copied(dict(self.module.named_buffers()))
-        there, _ = loss_at(self.loss_of, nearby, buffers, batch, aliases_of(self.module))
+        there, _ = loss_at(self._loss_of, nearby, buffers, batch, aliases_of(self.module))
         accumulate(params, gradients_of(there, nearby, "batch"))
         return loss.detach()
