@@ -26,6 +26,7 @@ from paper.images.training import train
 from paper.store import RESULTS, make_folder, path_of, write_run
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "images"
+STEP_WITHOUT_ADAPTATION = 0.01  # to θ′, where training has none
 INTERRUPTED = 130  # as shells have it
 
 
@@ -43,7 +44,7 @@ def recipe_of(row: str, scale: str) -> tuple[dict[str, Any], dict[str, Any]]:
     recipe.pop("title")
     if own["kind"] == "meta":
         recipe["meta_steps"] = meta_steps
-        recipe["score_at"] = sorted({0.01, 0.1, recipe["inner_lr"]} - {0.0})
+        recipe["score_at"] = [recipe["inner_lr"] or STEP_WITHOUT_ADAPTATION]
     return recipe, size
 
 

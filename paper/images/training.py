@@ -11,8 +11,9 @@ from torch.nn.functional import cross_entropy
 from metabalance import BatchStream, MetaBatchStream, MetaGradient
 from metabalance.nn import CutMix, LossFunction, Mixup, ResNet
 from metabalance.training import SAM, MetaWeightNet, seeded
+from paper.images.adaptation import adapted, ways_for
 from paper.images.losses import losses_for
-from paper.images.scores import score
+from paper.images.scores import score, score_thresholds
 from paper.images.task import Task
 
 Backward = Callable[[LossFunction], Tensor]
@@ -33,7 +34,7 @@ def train(
 ) -> Iterator[dict[str, Any]]:
     """Train one network on about ``rows`` drawn images and yield its scores so many times, last at the end.
 
-    Only the last ones have those at θ′, which are the dearest.
+    Only the last ones have those at other thresholds and at θ′, which are the dearest.
 
     The learning rate goes down to 0 along half a cosine. With ``half`` the network computes in bfloat16 where
     torch's autocast deems that safe.
@@ -55,8 +56,7 @@ def train(
         updates = max(1, rows // rows_per_update)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
         ends = {round(updates * (part + 1) / scores) for part in range(scores)}
-        steps = recipe.get("score_at", [])
-        started = time.perf_counter()
+        started, scoring = time.perf_counter(), 0.0
         for update in range(1, updates + 1):
             module.train()
             optimizer.zero_grad()
@@ -65,13 +65,16 @@ def train(
             optimizer.step()
             schedule.step()
             if update in ends:
-                yield {
-                    "update": update,
-                    "rows": update * rows_per_update,
-                    "loss": loss.item(),
-                    **score(module, task, cross_entropy, steps if update == updates else []),
-                    "seconds": round(time.perf_counter() - started, 2),
-                }
+                record = {"update": update, "rows": update * rows_per_update, "loss": loss.item()}
+                seconds = time.perf_counter() - started
+                record |= score(module, task) | {"seconds": round(seconds - scoring, 2)}
+                if update == updates:
+                    record |= score_thresholds(module, task)
+                    for name, way in ways_for(recipe.get("score_at", [])).items():
+                        there = adapted(module, task, way, seed)
+                        record[name] = score(there, task) | score_thresholds(there, task)
+                scoring += time.perf_counter() - started - seconds
+                yield record
 
 
 def _plain(task: Task, module: nn.Module, recipe: Mapping[str, Any], seed: int) -> tuple[Backward, int]:

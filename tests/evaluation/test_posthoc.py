@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from metabalance import correct_prior
+from metabalance.evaluation import predict_at_recall
 
 
 def posterior(densities: np.ndarray, prior: list[float]) -> np.ndarray:
@@ -80,3 +83,61 @@ def test_extreme_numbers_come_out_finite() -> None:
 def test_wrong_arguments(arguments, message) -> None:
     with pytest.raises(ValueError, match=message):
         correct_prior(*arguments)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0, 1), st.sampled_from([2, 3, 10]))
+def test_the_class_has_the_recall_asked_for(seed, recall, n_classes):
+    rng = np.random.default_rng(seed)
+    codes = np.append(np.zeros(20, int), rng.integers(n_classes, size=40))
+    proba = rng.dirichlet(np.full(n_classes, 0.5), len(codes))
+    found = predict_at_recall(proba, codes, recall, label=0)
+    of_class = codes == 0
+    achieved = (found[of_class] == 0).mean()
+    assert 0 <= achieved - recall + 1e-5 < 1 / of_class.sum() + 2e-5
+    # A factor on one column cannot change the order of the others.
+    rest = found != 0
+    assert (found[rest] == 1 + proba[rest, 1:].argmax(axis=1)).all()
+
+
+def test_for_two_classes_it_is_a_threshold():
+    rng = np.random.default_rng(0)
+    y = (np.arange(200) < 20).astype(int)
+    risk = rng.uniform(size=200)
+    found = predict_at_recall(np.stack([1 - risk, risk], axis=1), y, 0.9)  # of class 0, the frequent one
+    threshold = np.sort(risk[y == 0])[161]  # the 162 of 180 with the lowest risk are below or at it
+    np.testing.assert_array_equal(found, risk > threshold)
+
+
+def test_ties_are_found_together_and_certainty_is_no_trouble():
+    proba = [[0.5, 0.5], [0.5, 0.5], [1.0, 0.0], [0.0, 1.0]]
+    assert predict_at_recall(proba, [0, 0, 0, 1], 0.4).tolist() == [0, 0, 0, 1]
+    assert predict_at_recall(proba, [0, 0, 0, 1], 0.0).tolist() == [1, 1, 1, 1]
+    assert predict_at_recall(proba, [0, 0, 0, 1], 1 / 3).tolist() == [1, 1, 0, 1]
+    assert predict_at_recall(proba, [0, 0, 0, 1], 1.0, label=1).tolist() == [0, 0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([[0.5], [0.5]], [0, 0], 0.5), "at least two classes, got 1"),
+        (
+            ([[0.5, 0.5]], [0, 1], 0.5),
+            r"each of the 1 rows of proba, got shape \(2,\) with values from 0 to 1",
+        ),
+        (([[0.5, 0.5]], [2], 0.5), r"a code from 0 to 1 .* with values from 2 to 2"),
+        (([[0.5, 0.5]], [0.5], 0.5), r"a code from 0 to 1"),
+        (([[0.5, 0.5]], [0], 1.5), "recall must be between 0 and 1, got 1.5"),
+        (([[0.5, 0.5]], [0], np.nan), "recall must be between 0 and 1, got nan"),
+        (([[1.5, 0.5]], [0], 0.5), "proba must be probabilities"),
+        ((np.empty((0, 2)), [], 0.5), "no row of y_true is of class 0"),
+    ],
+    ids=range(8),
+)
+def test_recalls_that_cannot_be_had(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        predict_at_recall(*arguments)
+
+
+def test_a_label_without_rows():
+    with pytest.raises(ValueError, match="no row of y_true is of class 1, so it has no recall"):
+        predict_at_recall([[0.5, 0.5]], [0], 0.5, label=1)

@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 import torch
 from paper.images import run
+from paper.images.adaptation import Way, adapted
 from paper.images.losses import losses_for
-from paper.images.scores import logits_of, recalls, score
+from paper.images.scores import recalls, score, score_thresholds
 from paper.images.task import make_task
 from paper.images.training import train
+from sklearn.metrics import log_loss
 from torch import nn
 from torch.nn.functional import cross_entropy
 
 from metabalance.datasets import ImageSet
+from metabalance.evaluation import predict_at_recall
 from metabalance.nn import LDAMLoss, effective_number_weights
 
 CLASSES = ("red", "green", "blue")
@@ -56,22 +59,64 @@ def test_training_images_are_standardised_and_only_they_are_augmented(task):
     torch.testing.assert_close(stacked.flatten(0, 1), plain[:12])
 
 
-def test_recalls_and_prior_correction(task):
-    logits = np.log([[0.8, 0.1, 0.1], [0.5, 0.45, 0.05], [0.3, 0.4, 0.3]])
+def test_recalls_and_thresholds(task):
     some = task.test.take(np.array([0, 1, 2]))  # of the classes 0, 1, 2
-    assert recalls(logits, some) == [1.0, 0.0, 0.0]
+    assert recalls(np.array([0, 0, 1]), some) == [1.0, 0.0, 0.0]
     net = nn.Sequential(nn.Flatten(), nn.Linear(192, 3))
-    found = score(net, task, cross_entropy, [0.1])
-    proba = torch.from_numpy(logits_of(net, task, task.test)).softmax(1).numpy()
-    corrected = proba / (task.counts / task.counts.sum())
-    assert found["test, prior corrected"] == recalls(np.log(corrected), task.test)
-    # θ′ by hand: one step of plain gradient descent on all training images.
-    loss = cross_entropy(net(task.prepare(task.train.images)), torch.from_numpy(task.train.y))
+    proba = net(task.prepare(task.test.images)).softmax(1).detach().numpy()
+    found = score(net, task) | score_thresholds(net, task)
+    assert found["test"] == recalls(proba.argmax(1), task.test)
+    assert found["train"] == recalls(net(task.prepare(task.train.images)).argmax(1).numpy(), task.train)
+    corrected = proba / task.counts**1.0
+    assert found["test, prior corrected"] == recalls(corrected.argmax(1), task.test)
+    assert found["test, by strength"]["1"] == found["test, prior corrected"]
+    assert found["test, by strength"]["2"] == recalls((corrected / task.counts).argmax(1), task.test)
+    assert found["test, log-loss"] == pytest.approx(log_loss(task.test.y, proba), abs=1e-5)
+    matched = list(found["others' test recall, by the majority's"].values())
+    assert matched == sorted(matched, reverse=True)
+    predicted = predict_at_recall(proba, task.test.y, 0.5, label=1)
+    assert matched[9] == pytest.approx(np.take(recalls(predicted, task.test), [0, 2]).mean(), abs=1e-5)
+
+
+def test_adapted_as_the_library_does(task):
+    net = nn.Sequential(nn.Flatten(), nn.Linear(192, 3))
+    there = adapted(net, task, Way(0.1), seed=0)
+    # By hand: one step of plain gradient descent on all training images.
+    loss = cross_entropy(net(task.prepare(task.train.images)), task.labels)
     gradients = torch.autograd.grad(loss, list(net.parameters()))
-    with torch.no_grad():
-        for parameter, gradient in zip(net.parameters(), gradients, strict=True):
-            parameter.sub_(0.1 * gradient)
-    np.testing.assert_allclose(found["test, θ′ 0.1"], score(net, task, cross_entropy, [])["test"], atol=0.051)
+    for moved, own, gradient in zip(there.parameters(), net.parameters(), gradients, strict=True):
+        torch.testing.assert_close(moved, own - 0.1 * gradient)
+    # Without BatchNorm the mean over batches is the same, but for the images left over.
+    by_batches = adapted(net, task, Way(0.1, gradient="batch"), seed=0)
+    assert (
+        0
+        < (by_batches[1].weight - there[1].weight).abs().max()
+        < (there[1].weight - net[1].weight).abs().max()
+    )
+    twice = adapted(net, task, Way(0.1, steps=2), seed=0)
+    again = adapted(there, task, Way(0.1), seed=0)
+    torch.testing.assert_close(twice[1].weight, again[1].weight)
+    some = adapted(net, task, Way(0.1, rows=20), seed=0)
+    assert not torch.equal(some[1].weight, there[1].weight)
+
+
+def test_statistics_are_taken_anew_from_the_rows_asked_for(task):
+    net = nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(192, 3)).eval()
+    before = net[0].running_mean.clone()
+    kept = adapted(net, task, Way(0.1, gradient="batch"), seed=0)
+    assert torch.equal(kept[0].running_mean, before)
+    assert not torch.equal(kept[2].weight, net[2].weight)
+    natural, over = (
+        adapted(net, task, Way(0.0, statistics=strategy), seed=0)[0].running_mean
+        for strategy in ("natural", "over")
+    )
+    assert torch.equal(net[0].running_mean, before)
+    by_class = torch.stack(
+        [task.prepare(task.train.images)[task.labels == k].mean((0, 2, 3)) for k in range(3)]
+    )
+    # Crops have black edges, which moves all means alike: what is left is the share of each tint.
+    assert (natural - by_class[1]).std() < (over - by_class[1]).std()
+    assert (over - by_class.mean(0)).std() < (natural - by_class.mean(0)).std()
 
 
 @pytest.mark.parametrize("row", list(run.load_config("rows")))
@@ -83,7 +128,7 @@ def test_every_row_learns_the_tints(task, row):
     curve = list(train(task, recipe, NETWORK, 0, rows=2600, scores=2))
     first, last = curve
     assert first["update"] < last["update"]
-    assert ("test, θ′ 0.01" in curve[-1]) == (recipe["kind"] == "meta")
+    assert (sum("θ′" in name for name in last) == 2) == (recipe["kind"] == "meta")
     best = max(np.mean(curve[-1][name]) for name in ("test", "test, prior corrected"))
     assert best > 0.5  # a third is chance
 

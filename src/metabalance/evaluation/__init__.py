@@ -5,7 +5,7 @@ from metabalance.evaluation.comparison import Comparison, FoldResult, MethodInfo
 from metabalance.evaluation.environment import describe_environment
 from metabalance.evaluation.methods import DEFAULT_METHODS, method_names
 from metabalance.evaluation.metrics import METRICS, recall_per_class, score_predictions
-from metabalance.evaluation.posthoc import correct_prior
+from metabalance.evaluation.posthoc import correct_prior, predict_at_recall
 
 __all__ = [
     "DEFAULT_METHODS",
@@ -17,6 +17,7 @@ __all__ = [
     "correct_prior",
     "describe_environment",
     "method_names",
+    "predict_at_recall",
     "recall_per_class",
     "score_predictions",
 ]

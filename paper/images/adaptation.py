@@ -1,0 +1,106 @@
+"""Ways to get θ′ for predictions: how far, how often, from which rows, with which BatchNorm statistics."""
+
+import copy
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.optim.swa_utils import update_bn
+
+from metabalance import BatchStream
+from metabalance.meta import adapt
+from paper.images.task import Task
+
+IMAGES_AT_ONCE = 500
+STATISTICS_BATCHES = 100
+BATCHES = {"natural": 20, "over": 30}
+"""Rows of the batches that statistics and gradients are taken from: those of support and query batches."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to adapt a network, and to make its BatchNorm ready for predictions.
+
+    Parameters
+    ----------
+    step : float
+        Length of each step along the gradient of the natural training images' loss.
+    steps : int
+        How many; each takes the gradient anew.
+    rows : int or None
+        Natural training images that the gradient is taken from, drawn anew for each step; all if None.
+    gradient : {"running", "batch"}
+        BatchNorm normalises by its running statistics, or every batch of 20 rows by itself, as in training.
+    statistics : {"running", "natural", "over"}
+        For predictions: what training has left, or the mean over 100 batches drawn so, taken at θ′.
+    """
+
+    step: float
+    steps: int = 1
+    rows: int | None = None
+    gradient: str = "running"
+    statistics: str = "running"
+
+
+LIBRARY = Way(step=0.0)
+"""What `metabalance.meta.adapt` does, but for the step."""
+AS_TRAINED = Way(step=0.0, gradient="batch", statistics="over")
+"""As in the meta steps: by batches of 20 natural rows; query batches give the statistics."""
+
+
+def ways_for(inner_lrs: list[float]) -> dict[str, Way]:
+    """The two ways that every run is scored with, by name."""
+    return {
+        f"θ′ {step:g}, {name}": replace(way, step=step)
+        for step in inner_lrs
+        for name, way in (("running statistics", LIBRARY), ("as trained", AS_TRAINED))
+    }
+
+
+def adapted(module: nn.Module, task: Task, way: Way, seed: int) -> nn.Module:
+    """Return a copy of the network at θ′."""
+    copied = copy.deepcopy(module).eval()
+    stream = _stream(task, "natural", way.rows or len(task.train.y), seed)
+    for _ in range(way.steps if way.step else 0):
+        rows, y = (task.train.images, task.labels) if way.rows is None else stream.draw()
+        move = _step_all_at_once if way.gradient == "running" else _step_by_batches
+        move(copied, task, rows, y, way.step)
+    if way.statistics != "running":
+        stream = _stream(task, way.statistics, BATCHES[way.statistics], seed)
+        augmenting = Generator().manual_seed(seed)
+        update_bn((task.prepare(stream.draw()[0], augmenting) for _ in range(STATISTICS_BATCHES)), copied)
+    return copied.eval()
+
+
+def _step_all_at_once(module: nn.Module, task: Task, rows: Tensor, y: Tensor, step: float) -> None:
+    moved = adapt(module, cross_entropy, (task.prepare(rows), y), step, chunk_size=IMAGES_AT_ONCE)
+    module.load_state_dict(moved, strict=False)
+
+
+def _step_by_batches(module: nn.Module, task: Task, rows: Tensor, y: Tensor, step: float) -> None:
+    """Move by the mean gradient of batches, each normalised by itself; running statistics stay."""
+    size = BATCHES["natural"]
+    order = torch.randperm(len(y), generator=Generator().manual_seed(0)).to(y.device)
+    batches = [places for places in order.split(size) if len(places) == size] or [order]
+    kept = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    module.train().zero_grad()
+    for places in batches:
+        loss = cross_entropy(module(task.prepare(rows[places])), y[places]) / len(batches)
+        loss.backward()  # type: ignore[no-untyped-call]
+    module.load_state_dict(kept, strict=False)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if parameter.grad is not None:
+                parameter.sub_(step * parameter.grad)
+
+
+def _stream(task: Task, strategy: str, batch_size: int, seed: int) -> BatchStream:
+    return BatchStream(
+        task.train.images,
+        task.train.y,
+        strategy=strategy,
+        batch_size=batch_size,
+        random_state=seed,
+        device=task.train.images.device,
+    )
