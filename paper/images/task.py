@@ -14,6 +14,7 @@ MINORITY_COUNT = {"severe": 5, "moderate": (5, 50)}
 """Images of each class but the majority; of a range a number of each class's own."""
 LARGEST_VALUE = 255.0
 AUGMENT = CropAndFlip(padding=4)
+"""What is usual for CIFAR-10."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Task:
     majority: int
     mean: Tensor
     deviation: Tensor
+    augment: CropAndFlip
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -42,7 +44,7 @@ class Task:
     def prepare(self, images: Tensor, generator: Generator | None = None) -> Tensor:
         """Standardise images (…, 3, height, width), channels last; augmented first if given a generator."""
         if generator is not None:
-            images = AUGMENT(images, generator)
+            images = self.augment(images, generator)
         scaled = (images.float() / LARGEST_VALUE - self.mean) / self.deviation
         return (
             scaled.flatten(0, -4)
@@ -51,7 +53,14 @@ class Task:
         )
 
 
-def make_task(train: ImageSet, test: ImageSet, imbalance: str, seed: int, device: torch.device) -> Task:
+def make_task(
+    train: ImageSet,
+    test: ImageSet,
+    imbalance: str,
+    seed: int,
+    device: torch.device,
+    augment: CropAndFlip = AUGMENT,
+) -> Task:
     """Thin all classes but one, the majority: the seed counts through the classes."""
     majority = seed % len(train.classes)
     rows = one_majority(train.y, majority, MINORITY_COUNT[imbalance], random_state=seed)
@@ -61,4 +70,4 @@ def make_task(train: ImageSet, test: ImageSet, imbalance: str, seed: int, device
         statistic.float().to(device).reshape(-1, 1, 1)
         for statistic in (pixels.mean((0, 2, 3)), pixels.std((0, 2, 3), correction=0))
     )
-    return Task(kept.to(device), test.to(device), majority, mean, deviation)
+    return Task(kept.to(device), test.to(device), majority, mean, deviation, augment)

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from metabalance import BatchStream, MetaBatchStream, MetaGradient
 from metabalance.nn import CutMix, LossFunction, Mixup, ResNet
 from metabalance.training import SAM, MetaWeightNet, seeded
-from paper.images.adaptation import adapted, ways_for
+from paper.images.adaptation import Way, adapted, ways_for
 from paper.images.losses import losses_for
 from paper.images.scores import score, score_thresholds
 from paper.images.task import Task
@@ -31,13 +31,14 @@ def train(
     rows: int,
     scores: int,
     half: bool = False,
+    ways: Mapping[str, Way] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Train one network on about ``rows`` drawn images and yield its scores so many times, last at the end.
 
     Only the last ones have those at other thresholds and at θ′, which are the dearest.
 
     The learning rate goes down to 0 along half a cosine. With ``half`` the network computes in bfloat16 where
-    torch's autocast deems that safe.
+    torch's autocast deems that safe. ``ways`` are ways to get θ′ beside the usual ones.
     """
     device = task.train.images.device
     with seeded(seed):
@@ -56,6 +57,7 @@ def train(
         updates = max(1, rows // rows_per_update)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
         ends = {round(updates * (part + 1) / scores) for part in range(scores)}
+        usual = ways_for([recipe["score_at"]]) if "score_at" in recipe else {}
         started, scoring = time.perf_counter(), 0.0
         for update in range(1, updates + 1):
             module.train()
@@ -70,9 +72,11 @@ def train(
                 record |= score(module, task) | {"seconds": round(seconds - scoring, 2)}
                 if update == updates:
                     record |= score_thresholds(module, task)
-                    for name, way in ways_for(recipe.get("score_at", [])).items():
+                    for name, way in usual.items():
                         there = adapted(module, task, way, seed)
                         record[name] = score(there, task) | score_thresholds(there, task)
+                    for name, way in (ways or {}).items():
+                        record[name] = score(adapted(module, task, way, seed), task)
                 scoring += time.perf_counter() - started - seconds
                 yield record
 

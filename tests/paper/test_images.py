@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from paper.images import run
+from paper.images import run, units
 from paper.images.adaptation import Way, adapted
 from paper.images.losses import losses_for
 from paper.images.scores import recalls, score, score_thresholds
@@ -22,6 +22,10 @@ from metabalance.nn import LDAMLoss, effective_number_weights
 
 CLASSES = ("red", "green", "blue")
 NETWORK = {"width": 4, "blocks": [1]}
+
+
+def recipe_of(row):
+    return dict(units.unit_of("", "cpu", "severe", row, 0, units.load_config("rows")[row]).recipe)
 
 
 def images(count, seed):
@@ -119,9 +123,9 @@ def test_statistics_are_taken_anew_from_the_rows_asked_for(task):
     assert (over - by_class.mean(0)).std() < (natural - by_class.mean(0)).std()
 
 
-@pytest.mark.parametrize("row", list(run.load_config("rows")))
+@pytest.mark.parametrize("row", list(units.load_config("rows")))
 def test_every_row_learns_the_tints(task, row):
-    recipe, _ = run.recipe_of(row, "cpu")
+    recipe = recipe_of(row)
     recipe |= {"batch_size": 32, "lr": 0.02} if recipe["kind"] == "plain" else {"lr": 0.02}
     if recipe["kind"] == "meta":
         recipe["meta_steps"] = 2
@@ -135,7 +139,7 @@ def test_every_row_learns_the_tints(task, row):
 
 def test_the_same_seed_gives_the_same_curve(task):
     for row in ("over-cutmix", "metabalance"):
-        recipe = run.recipe_of(row, "cpu")[0] | {"meta_steps": 2}
+        recipe = recipe_of(row) | {"meta_steps": 2}
         one, same = (list(train(task, recipe, NETWORK, 3, rows=300, scores=1)) for _ in range(2))
         for record in (*one, *same):
             del record["seconds"]
@@ -160,10 +164,10 @@ def command(tmp_path, monkeypatch):
     """Run the command on small data and a small scale."""
     sets = {"train": images(240, 0), "test": images(60, 1)}
     monkeypatch.setattr(run, "load_cifar10", lambda root, part, download: sets[part])
-    config = run.load_config("cifar10")
-    config["cpu"] = {"network": NETWORK, "rows": 200, "meta_steps": 1, "scores": 1}
-    loaded = {"cifar10": config, "rows": run.load_config("rows")}
-    monkeypatch.setattr(run, "load_config", loaded.__getitem__)
+    config = units.load_config("cifar10")
+    config["cpu"] |= {"network": NETWORK, "rows": 200, "meta_steps": 1, "scores": 1}
+    loaded = {"cifar10": config, "rows": units.load_config("rows")}
+    monkeypatch.setattr(units, "load_config", loaded.__getitem__)
 
     def call(*arguments):
         monkeypatch.setattr(
@@ -210,7 +214,7 @@ def test_a_run_that_diverges_is_kept_as_such(command, monkeypatch):
         raise FloatingPointError("the loss is nan")
         yield
 
-    monkeypatch.setattr(run, "train", diverging)
+    monkeypatch.setattr(units, "train", diverging)
     folder = command("--rows", "naive", "--imbalance", "severe", "--runs", "1")
     found = json.loads((folder / "cifar10-cpu/severe/naive/0.json").read_text())
     assert (found["failure"], found["curve"]) == ("the loss is nan", [])

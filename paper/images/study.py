@@ -1,0 +1,75 @@
+"""Predict at θ or at θ′? Networks of several inner steps, each scored at θ′ reached in many ways.
+
+    python -m paper.images.study --data-root DATA
+
+Of CIFAR-10 the majority classes are two that Table 3 does not have; of scikit-learn's digits two as well.
+Results go to paper/results/<cifar10-cpu|digits>-study/severe/inner-lr-<γ>/<seed>.json.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+from metabalance.datasets import ImageSet, load_cifar10
+from metabalance.nn import CropAndFlip
+from metabalance.training import resolve_device
+from paper.images.adaptation import STUDIED
+from paper.images.task import AUGMENT
+from paper.images.units import Data, run_missing, unit_of
+from paper.store import RESULTS, make_folder
+
+INNER_LRS = (0.0, 0.01, 0.1, 0.5)
+SEEDS = (4, 5)
+
+
+def digits() -> Data:
+    """scikit-learn's digits, half for training and half for testing, with values up to 255."""
+    bunch = load_digits()
+    pixels = torch.from_numpy((bunch.images * (255 / 16)).astype(np.uint8)).unsqueeze(1)
+    classes = tuple(map(str, bunch.target_names))
+    parts = train_test_split(np.arange(len(pixels)), test_size=0.5, stratify=bunch.target, random_state=0)
+    train_rows, test_rows = parts
+    whole = ImageSet("digits", pixels, bunch.target.astype(np.int64), classes)
+    return whole.take(train_rows), whole.take(test_rows)
+
+
+def main() -> None:
+    """Run the missing runs, some at a time."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tasks", nargs="+", choices=("cifar10", "digits"), default=["cifar10", "digits"])
+    parser.add_argument("--jobs", type=int, default=2, help="processes, of one thread each on the CPU")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--data-root", type=Path, help="folder of the data (default: METABALANCE_DATA)")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    if arguments.jobs < 1:
+        parser.error(f"--jobs must be at least 1, got {arguments.jobs}")
+    try:
+        make_folder(arguments.results, "--results")
+        device = resolve_device(arguments.device)
+        for task in arguments.tasks:
+            if task == "digits":
+                data, scale, augment = digits(), "digits", CropAndFlip(padding=1, flip=False)
+            else:
+                train_set, test_set = (load_cifar10(arguments.data_root, part=p) for p in ("train", "test"))
+                data, scale, augment = (train_set, test_set), "cpu", AUGMENT
+            name = "digits-study" if task == "digits" else "cifar10-cpu-study"
+            units = [
+                unit_of(name, scale, "severe", f"inner-lr-{step:g}", seed, {"kind": "meta", "inner_lr": step})
+                for seed in SEEDS
+                for step in INNER_LRS
+            ]
+            run_missing(units, data, arguments.results, device, arguments.jobs, augment=augment, ways=STUDIED)
+    except (OSError, ValueError) as error:
+        sys.exit(f"paper.images.study: {error}")
+
+
+if __name__ == "__main__":
+    main()

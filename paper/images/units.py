@@ -1,0 +1,141 @@
+"""Runs of the image task: what each is made of, whether it is there, and running those that are missing."""
+
+import json
+import sys
+import time
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from joblib import Parallel, delayed
+
+from metabalance.datasets import ImageSet
+from metabalance.evaluation import describe_environment
+from metabalance.nn import CropAndFlip
+from paper.images.adaptation import Way
+from paper.images.task import AUGMENT, make_task
+from paper.images.training import train
+from paper.store import path_of, write_run
+
+CONFIGS = Path(__file__).parent.parent / "configs" / "images"
+STEP_WITHOUT_ADAPTATION = 0.01  # to θ′, where training has none
+INTERRUPTED = 130  # as shells have it
+
+Data = tuple[ImageSet, ImageSet]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One network of one row: where its result belongs, its recipe, and the scale (network, rows, scores)."""
+
+    task: str
+    imbalance: str
+    row: str
+    seed: int
+    recipe: Mapping[str, Any]
+    size: Mapping[str, Any]
+
+    def path(self, root: Path) -> Path:
+        """The file of its result."""
+        return path_of(root, self.task, self.imbalance, self.row, self.seed)
+
+
+def load_config(name: str) -> dict[str, Any]:
+    """Read a TOML file of the image task."""
+    return tomllib.loads((CONFIGS / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def unit_of(task: str, scale: str, imbalance: str, row: str, seed: int, own: Mapping[str, Any]) -> Unit:
+    """Complete a row's own entries to a whole recipe."""
+    config = load_config("cifar10")
+    size = dict(config[scale])
+    meta_steps = size.pop("meta_steps")
+    recipe = {"meta_steps": meta_steps} if own["kind"] == "meta" else {}
+    recipe |= {**config[own["kind"]], **own}
+    for name in ("title", "report"):
+        recipe.pop(name, None)
+    if own["kind"] == "meta":
+        recipe["score_at"] = recipe["inner_lr"] or STEP_WITHOUT_ADAPTATION
+    return Unit(task, imbalance, row, seed, recipe, size)
+
+
+def run_unit(
+    unit: Unit,
+    data: Data,
+    root: Path,
+    device: torch.device,
+    environment: Mapping[str, str],
+    augment: CropAndFlip = AUGMENT,
+    ways: Mapping[str, Way] | None = None,
+) -> None:
+    """Train and score one network, and keep what came of it; one that diverges is kept as such."""
+    torch.set_num_threads(1)  # there is one process for each core
+    task = make_task(*data, unit.imbalance, unit.seed, device, augment)
+    content = {
+        "task": unit.task,
+        "protocol": unit.imbalance,
+        "method": unit.row,
+        "seed": unit.seed,
+        "data": {"title": data[1].title, "train": task.counts.tolist(), "majority": task.majority},
+        "recipe": dict(unit.recipe),
+        **unit.size,
+        "curve": [],
+        "environment": dict(environment),
+    }
+    try:
+        content["curve"] = list(
+            train(
+                task,
+                unit.recipe,
+                unit.size["network"],
+                unit.seed,
+                rows=unit.size["rows"],
+                scores=unit.size["scores"],
+                half=device.type == "cuda" and unit.size["cuda_precision"] == "bfloat16",
+                ways=ways,
+            )
+        )
+    except FloatingPointError as error:
+        content["failure"] = str(error)
+    write_run(unit.path(root), content)
+
+
+def is_done(unit: Unit, root: Path, title: str) -> bool:
+    """Whether a run is there; raise ValueError if it was made by another recipe, or of other images."""
+    path = unit.path(root)
+    if not path.exists():
+        return False
+    run = json.loads(path.read_text(encoding="utf-8"))
+    wanted = {"recipe": dict(unit.recipe), **unit.size, "title": title}
+    found = {name: run[name] for name in ("recipe", *unit.size)} | {"title": run["data"]["title"]}
+    for name, value in wanted.items():
+        if found[name] != value:
+            raise ValueError(
+                f"{path} was made with {name} {found[name]}, and would now be made with {value}: delete it, "
+                "or keep the new ones elsewhere with --results"
+            )
+    return True
+
+
+def run_missing(
+    units: Sequence[Unit], data: Data, root: Path, device: torch.device, jobs: int, **more: Any
+) -> None:
+    """Run the units that are not done, some at a time; where the user breaks off, say so and exit.
+
+    What is given besides goes to `run_unit`.
+    """
+    started = time.perf_counter()
+    missing = [unit for unit in units if not is_done(unit, root, data[1].title)]
+    environment = describe_environment()
+    try:
+        for _ in Parallel(n_jobs=jobs, return_as="generator_unordered")(
+            delayed(run_unit)(unit, data, root, device, environment, **more) for unit in missing
+        ):
+            pass
+    except KeyboardInterrupt:
+        print("interrupted; runs that have ended are kept, the same command goes on", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    print(f"{len(missing)} runs in {time.perf_counter() - started:.0f} s; the others were there")

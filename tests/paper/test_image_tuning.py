@@ -1,0 +1,91 @@
+"""Choosing the tuned rows, and the study of θ′: small images, small networks."""
+
+import json
+import sys
+
+import pytest
+import torch
+from paper.images import study, tuning, units
+from paper.images.places import best_place
+
+from tests.paper.test_images import NETWORK, images
+
+
+def call(module, monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["command", "--jobs", "1", "--device", "cpu", *map(str, arguments)])
+    threads = torch.get_num_threads()
+    try:
+        module.main()
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Small data and a small scale; three settings, of which the best one is tried again."""
+    sets = {"train": images(240, 0), "test": images(60, 1)}
+    for module in (tuning, study):
+        monkeypatch.setattr(module, "load_cifar10", lambda root, part: sets[part])
+    loaded = {name: units.load_config(name) for name in ("cifar10", "rows", "tuning")}
+    loaded["cifar10"]["cpu"] |= {"network": NETWORK, "rows": 320, "meta_steps": 1, "scores": 1}
+    loaded["tuning"] |= {"settings": 3, "kept": 1, "seeds": [1, 2]}
+    for module in (units, tuning):
+        monkeypatch.setattr(module, "load_config", loaded.__getitem__)
+
+
+@pytest.mark.usefixtures("small")
+def test_the_best_setting_of_the_first_class_is_tried_on_the_others(tmp_path, monkeypatch, capsys):
+    arguments = ("--families", "tuned-metabalance", "--results", tmp_path)
+    call(tuning, monkeypatch, *arguments)
+    printed = capsys.readouterr().out
+    assert "3 runs in" in printed
+    assert "1 runs in" in printed
+    folder = tmp_path / "cifar10-cpu-tuning/severe/tuned-metabalance"
+    first = {path.parent.name: json.loads(path.read_text()) for path in folder.rglob("1.json")}
+    assert len(first) == 3
+    (again,) = folder.rglob("2.json")
+    scores = {name: best_place([run])[0] for name, run in first.items()}
+    assert scores[again.parent.name] == max(scores.values())
+    both, place = best_place([first[again.parent.name], json.loads(again.read_text())])
+    assert f"tuned-metabalance: {both:.4f} {place}: {again.parent.name}" in printed
+    call(tuning, monkeypatch, *arguments)
+    assert "0 runs in" in capsys.readouterr().out
+
+
+def test_settings_are_drawn_from_all_lists_and_differ():
+    family = {"kind": "plain", "lr": [0.1, 0.2], "mixing": ["", "mixup"]}
+    settings = tuning.drawn_settings(family, 4)
+    assert len(settings) == 4
+    assert settings["lr=0.2,mixing=mixup"] == {"kind": "plain", "lr": 0.2, "mixing": "mixup"}
+    assert "lr=0.1" in settings
+    assert settings == tuning.drawn_settings(family, 4)
+    with pytest.raises(ValueError, match="5 settings are wanted of a family that has 4"):
+        tuning.drawn_settings(family, 5)
+
+
+def test_the_best_place_is_the_best_on_average():
+    def run(theta, corrected):
+        return {"curve": [{"test": [theta, theta], "test, prior corrected": [corrected, 0.0]}]}
+
+    assert best_place([run(0.3, 0.8), run(0.4, 0.2)]) == (pytest.approx(0.35), "θ")
+    assert best_place([run(0.3, 0.8), run(0.3, 0.8)]) == (pytest.approx(0.4), "θ, prior corrected")
+    assert best_place([run(0.4, 0.0), {"curve": []}]) == (pytest.approx(0.2), "θ")
+    assert best_place([{"curve": []}]) == (0.0, "θ")
+
+
+@pytest.mark.usefixtures("small")
+def test_the_study_scores_all_ways(tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "INNER_LRS", (0.1,))
+    monkeypatch.setattr(study, "SEEDS", (1,))
+    call(study, monkeypatch, "--tasks", "cifar10", "--results", tmp_path)
+    (path,) = tmp_path.rglob("*.json")
+    assert str(path.relative_to(tmp_path)) == "cifar10-cpu-study/severe/inner-lr-0.1/1.json"
+    last = json.loads(path.read_text())["curve"][-1]
+    assert set(study.STUDIED) < set(last)
+
+
+def test_digits_are_halved():
+    train, test = study.digits()
+    assert train.images.shape[1:] == (1, 8, 8)
+    assert (len(train.y), len(test.y)) == (898, 899)
+    assert train.images.max() == 255
