@@ -1,163 +1,131 @@
-"""Training a network on images by one row of Table 3; scores are taken on the way."""
+"""Training a network on images by one row of Table 3, scored on the way; it can be broken off."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
-from metabalance import BatchStream, MetaBatchStream, MetaGradient
-from metabalance.nn import CutMix, LossFunction, Mixup, ResNet
-from metabalance.training import SAM, MetaWeightNet, seeded
+from metabalance.nn import ResNet
+from metabalance.training import seeded
 from paper.images.adaptation import Way, adapted, ways_for
 from paper.images.losses import losses_for
 from paper.images.scores import score, score_thresholds
+from paper.images.steps import STEPS
 from paper.images.task import Task
 
-Backward = Callable[[LossFunction], Tensor]
-"""Draws a batch, adds the gradient of this loss of it to ``.grad`` and returns the loss."""
 
-MIXINGS = {"mixup": Mixup(), "cutmix": CutMix()}
-
-
-def train(
-    task: Task,
-    recipe: Mapping[str, Any],
-    network: Mapping[str, Any],
-    seed: int,
-    *,
-    rows: int,
-    scores: int,
-    half: bool = False,
-    ways: Mapping[str, Way] | None = None,
-) -> Iterator[dict[str, Any]]:
-    """Train one network on about ``rows`` drawn images and yield its scores so many times, last at the end.
-
-    Only the last ones have those at other thresholds and at θ′, which are the dearest.
+class Training:
+    """A network on its way through about ``rows`` drawn images, scored ``scores`` times.
 
     The learning rate goes down to 0 along half a cosine. With ``half`` the network computes in bfloat16 where
-    torch's autocast deems that safe. ``ways`` are ways to get θ′ beside the usual ones.
+    torch's autocast deems that safe. ``ways`` are ways to get θ′ beside the usual ones. With the state of
+    another training of the same arguments it goes on where that was; on the CPU with the same result to the
+    last bit.
+
+    Attributes
+    ----------
+    curve : list of dict
+        The scores so far.
     """
-    device = task.train.images.device
-    with seeded(seed):
-        module = ResNet(len(task.train.classes), head=recipe.get("head", "linear"), **network)
-        module.to(device, memory_format=torch.channels_last)
-        backward, rows_per_update = KINDS[recipe["kind"]](task, module, recipe, seed)
-        loss_at = losses_for(recipe, torch.from_numpy(task.counts).float().to(device))
-        optimizer = torch.optim.SGD(
-            module.parameters(),
+
+    def __init__(
+        self,
+        task: Task,
+        recipe: Mapping[str, Any],
+        network: Mapping[str, Any],
+        seed: int,
+        *,
+        rows: int,
+        scores: int,
+        half: bool = False,
+        ways: Mapping[str, Way] | None = None,
+    ) -> None:
+        self.task = task
+        self.seed = seed
+        self.half = half
+        device = task.train.images.device
+        with seeded(seed):
+            self.module = ResNet(len(task.train.classes), head=recipe.get("head", "linear"), **network)
+            self.module.to(device, memory_format=torch.channels_last)
+            self.step = STEPS[recipe["kind"]](task, self.module, recipe, seed)
+        self.loss_at = losses_for(recipe, torch.from_numpy(task.counts).float().to(device))
+        self.optimizer = torch.optim.SGD(
+            self.module.parameters(),
             lr=recipe["lr"],
             momentum=0.9,
             nesterov=True,
             weight_decay=recipe["weight_decay"],
             fused=True,
         )
-        updates = max(1, rows // rows_per_update)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
-        ends = {round(updates * (part + 1) / scores) for part in range(scores)}
-        usual = ways_for([recipe["score_at"]]) if "score_at" in recipe else {}
-        started, scoring = time.perf_counter(), 0.0
-        for update in range(1, updates + 1):
-            module.train()
-            optimizer.zero_grad()
-            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
-                loss = backward(loss_at((update - 1) / updates))
-            optimizer.step()
-            schedule.step()
-            if update in ends:
-                record = {"update": update, "rows": update * rows_per_update, "loss": loss.item()}
-                seconds = time.perf_counter() - started
-                record |= score(module, task) | {"seconds": round(seconds - scoring, 2)}
-                if update == updates:
-                    record |= score_thresholds(module, task)
-                    for name, way in usual.items():
-                        there = adapted(module, task, way, seed)
-                        record[name] = score(there, task) | score_thresholds(there, task)
-                    for name, way in (ways or {}).items():
-                        record[name] = score(adapted(module, task, way, seed), task)
-                scoring += time.perf_counter() - started - seconds
-                yield record
+        self.updates = max(1, rows // self.step.rows)
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, self.updates)
+        self.ends = sorted({round(self.updates * (part + 1) / scores) for part in range(scores)} - {0})
+        self.usual_ways = ways_for([recipe["score_at"]]) if "score_at" in recipe else {}
+        self.ways = ways or {}
+        self.curve: list[dict[str, Any]] = []
+        self.seconds = 0.0
 
+    @property
+    def finished(self) -> bool:
+        """Whether all updates are done."""
+        return bool(self.curve) and self.curve[-1]["update"] == self.updates
 
-def _plain(task: Task, module: nn.Module, recipe: Mapping[str, Any], seed: int) -> tuple[Backward, int]:
-    images = task.train
-    stream = BatchStream(
-        images.images,
-        images.y,
-        strategy=recipe["sampler"],
-        batch_size=recipe["batch_size"],
-        random_state=seed,
-        device=images.images.device,
-    )
-    generator = torch.Generator().manual_seed(seed)
-    mix = MIXINGS.get(recipe.get("mixing", ""))
+    def run(self) -> Iterator[dict[str, Any]]:
+        """Train on, and yield the scores as they come; only the last ones have the dearest."""
+        done = self.curve[-1]["update"] if self.curve else 0
+        for end in self.ends:
+            if end <= done:
+                continue
+            started = time.perf_counter()
+            for update in range(done, end):
+                loss = self._update(update)
+            record = {"update": end, "rows": end * self.step.rows, "loss": loss.item()}
+            self.seconds += time.perf_counter() - started
+            record |= score(self.module, self.task) | {"seconds": round(self.seconds, 2)}
+            self.curve.append(record | (self._last_scores() if end == self.updates else {}))
+            done = end
+            yield self.curve[-1]
 
-    def backward(loss_fn: LossFunction) -> Tensor:
-        x, y = stream.draw()
-        x = task.prepare(x, generator)
-        if "sam_rho" in recipe:
-            return SAM(module, loss_fn, stream, recipe["sam_rho"]).backward((x, y))
-        if mix is None:
-            loss = loss_fn(module(x), y)
-        else:
-            batch = mix(x, y, generator)
-            loss = batch.loss(loss_fn, module(batch.x))
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss.detach()
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that decides what follows, for ``torch.save``."""
+        return {name: part.state_dict() for name, part in self._parts().items()} | {
+            "curve": self.curve,
+            "seconds": self.seconds,
+        }
 
-    return backward, recipe["batch_size"]
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a saved place."""
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.curve, self.seconds = list(state["curve"]), state["seconds"]
 
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "module": self.module,
+            "optimizer": self.optimizer,
+            "schedule": self.schedule,
+            "step": self.step,
+        }
 
-def _pairs(task: Task, recipe: Mapping[str, Any], seed: int) -> MetaBatchStream:
-    images = task.train
-    return MetaBatchStream(
-        images.images,
-        images.y,
-        support=recipe["support"],
-        query=recipe["query"],
-        meta_steps=recipe["meta_steps"],
-        support_batch_size=recipe["support_batch_size"],
-        query_batch_size=recipe["query_batch_size"],
-        random_state=seed,
-        device=images.images.device,
-    )
+    def _update(self, done: int) -> torch.Tensor:
+        self.module.train()
+        self.optimizer.zero_grad()
+        device = self.task.train.images.device
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.half):
+            loss = self.step.backward(self.loss_at(done / self.updates))
+        self.optimizer.step()
+        self.schedule.step()
+        return loss
 
-
-def _meta(task: Task, module: nn.Module, recipe: Mapping[str, Any], seed: int) -> tuple[Backward, int]:
-    stream = _pairs(task, recipe, seed)
-    meta = MetaGradient(
-        module,
-        cross_entropy,
-        inner_lr=recipe["inner_lr"],
-        beta=recipe["beta"],
-        order=recipe["order"],
-        engine="captured" if task.train.images.device.type == "cuda" else "loop",
-    )
-    generator = torch.Generator().manual_seed(seed)
-
-    def backward(loss_fn: LossFunction) -> Tensor:  # the rows of MetaBalance all have the plain one
-        (x, y), (z, t) = stream.draw()
-        return meta.backward((task.prepare(x, generator), y), (task.prepare(z, generator), t)).total
-
-    return backward, stream.rows_per_draw
-
-
-def _meta_weight_net(
-    task: Task, module: nn.Module, recipe: Mapping[str, Any], seed: int
-) -> tuple[Backward, int]:
-    stream = _pairs(task, recipe, seed)
-    rule = MetaWeightNet(
-        module, cross_entropy, stream, inner_lr=recipe["inner_lr"], weight_lr=recipe["weight_lr"]
-    )
-    generator = torch.Generator().manual_seed(seed)
-
-    def backward(loss_fn: LossFunction) -> Tensor:  # its loss is the plain one, weighted
-        (x, y), (z, t) = stream.draw()
-        return rule.backward(((task.prepare(x, generator), y), (task.prepare(z, generator), t)))
-
-    return backward, stream.rows_per_draw
-
-
-KINDS = {"plain": _plain, "meta": _meta, "meta-weight-net": _meta_weight_net}
+    def _last_scores(self) -> dict[str, Any]:
+        last = score_thresholds(self.module, self.task)
+        for name, way in self.usual_ways.items():
+            there = adapted(self.module, self.task, way, self.seed)
+            last[name] = score(there, self.task) | score_thresholds(there, self.task)
+        for name, way in self.ways.items():
+            try:
+                last[name] = score(adapted(self.module, self.task, way, self.seed), self.task)
+            except FloatingPointError as error:  # a way that leads nowhere; the others are not lost by it
+                last[name] = {"failure": str(error)}
+        return last

@@ -27,9 +27,9 @@ from paper.store import RESULTS, make_folder
 SEED = 0  # of the draw of settings
 
 
-def drawn_settings(family: Mapping[str, Any], count: int) -> dict[str, dict[str, Any]]:
-    """Settings of a family by name, each entry drawn from its list; no two alike."""
-    there_are = math.prod(len(values) for values in family.values() if isinstance(values, list))
+def drawn_settings(recipe: Mapping[str, Any], count: int) -> dict[str, dict[str, Any]]:
+    """Settings by name, each entry drawn from its list; no two alike."""
+    there_are = math.prod(len(values) for values in recipe.values() if isinstance(values, list))
     if count > there_are:
         raise ValueError(f"{count} settings are wanted of a family that has {there_are}")
     rng = np.random.default_rng(SEED)
@@ -37,11 +37,11 @@ def drawn_settings(family: Mapping[str, Any], count: int) -> dict[str, dict[str,
     while len(settings) < count:
         drawn = {
             name: values[rng.integers(len(values))]
-            for name, values in family.items()
+            for name, values in recipe.items()
             if isinstance(values, list)
         }
         name = ",".join(f"{key}={value}" for key, value in drawn.items() if value != "")
-        settings[name] = {**family, **drawn}
+        settings[name] = {**recipe, **drawn}
     return settings
 
 
@@ -74,7 +74,10 @@ def main() -> None:
         runs = [json.loads(unit.path(arguments.results).read_text(encoding="utf-8")) for unit in unit_list]
         return best_place(runs)
 
-    drawn = {name: drawn_settings(families[name], config["settings"]) for name in arguments.families}
+    drawn = {
+        name: drawn_settings(families[name]["recipe"], families[name]["settings"])
+        for name in arguments.families
+    }
     first, *others = config["seeds"]
     try:
         make_folder(arguments.results, "--results")
@@ -93,7 +96,7 @@ def main() -> None:
             ranked = sorted(
                 settings, key=lambda name: -score_of(units(family, {name: settings[name]}, [first]))[0]
             )
-            kept[family] = {name: settings[name] for name in ranked[: config["kept"]]}
+            kept[family] = {name: settings[name] for name in ranked[: families[family]["kept"]]}
         run_missing(
             [unit for family, settings in kept.items() for unit in units(family, settings, others)],
             data,

@@ -1,6 +1,7 @@
 """Runs of the image task: what each is made of, whether it is there, and running those that are missing."""
 
 import json
+import os
 import sys
 import time
 import tomllib
@@ -17,11 +18,12 @@ from metabalance.evaluation import describe_environment
 from metabalance.nn import CropAndFlip
 from paper.images.adaptation import Way
 from paper.images.task import AUGMENT, make_task
-from paper.images.training import train
+from paper.images.training import Training
 from paper.store import path_of, write_run
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "images"
 STEP_WITHOUT_ADAPTATION = 0.01  # to θ′, where training has none
+CHECKPOINT_SECONDS = 30.0  # at least, between two checkpoints
 INTERRUPTED = 130  # as shells have it
 
 Data = tuple[ImageSet, ImageSet]
@@ -82,29 +84,43 @@ def run_unit(
         "data": {"title": data[1].title, "train": task.counts.tolist(), "majority": task.majority},
         "recipe": dict(unit.recipe),
         **unit.size,
-        "curve": [],
         "environment": dict(environment),
     }
+    training = Training(
+        task,
+        unit.recipe,
+        unit.size["network"],
+        unit.seed,
+        rows=unit.size["rows"],
+        scores=unit.size["scores"],
+        half=device.type == "cuda" and unit.size["cuda_precision"] == "bfloat16",
+        ways=ways,
+    )
+    path, saved = unit.path(root), unit.path(root).with_suffix(".checkpoint")
+    if saved.exists():
+        training.load_state_dict(torch.load(saved, map_location=device, weights_only=True))
+    kept_at = time.monotonic()
     try:
-        content["curve"] = list(
-            train(
-                task,
-                unit.recipe,
-                unit.size["network"],
-                unit.seed,
-                rows=unit.size["rows"],
-                scores=unit.size["scores"],
-                half=device.type == "cuda" and unit.size["cuda_precision"] == "bfloat16",
-                ways=ways,
-            )
-        )
+        for _ in training.run():
+            if time.monotonic() - kept_at > CHECKPOINT_SECONDS and not training.finished:
+                write_run(path, content | {"curve": training.curve, "unfinished": training.updates})
+                _save(saved, training.state_dict())
+                kept_at = time.monotonic()
     except FloatingPointError as error:
         content["failure"] = str(error)
-    write_run(unit.path(root), content)
+    write_run(path, content | {"curve": training.curve})
+    saved.unlink(missing_ok=True)
+
+
+def _save(path: Path, state: Mapping[str, Any]) -> None:
+    """Save a state, whole or not at all."""
+    part = path.with_suffix(f".{os.getpid()}.part")
+    torch.save(state, part)
+    part.replace(path)
 
 
 def is_done(unit: Unit, root: Path, title: str) -> bool:
-    """Whether a run is there; raise ValueError if it was made by another recipe, or of other images."""
+    """Whether a whole run is there; raise ValueError if it was made by another recipe or of other images."""
     path = unit.path(root)
     if not path.exists():
         return False
@@ -117,7 +133,7 @@ def is_done(unit: Unit, root: Path, title: str) -> bool:
                 f"{path} was made with {name} {found[name]}, and would now be made with {value}: delete it, "
                 "or keep the new ones elsewhere with --results"
             )
-    return True
+    return "unfinished" not in run
 
 
 def run_missing(

@@ -28,7 +28,8 @@ def small(monkeypatch):
         monkeypatch.setattr(module, "load_cifar10", lambda root, part: sets[part])
     loaded = {name: units.load_config(name) for name in ("cifar10", "rows", "tuning")}
     loaded["cifar10"]["cpu"] |= {"network": NETWORK, "rows": 320, "meta_steps": 1, "scores": 1}
-    loaded["tuning"] |= {"settings": 3, "kept": 1, "seeds": [1, 2]}
+    loaded["tuning"]["seeds"] = [1, 2]
+    loaded["tuning"]["tuned-metabalance"] |= {"settings": 3, "kept": 1}
     for module in (units, tuning):
         monkeypatch.setattr(module, "load_config", loaded.__getitem__)
 

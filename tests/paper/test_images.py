@@ -10,15 +10,16 @@ from paper.images import run, units
 from paper.images.adaptation import Way, adapted
 from paper.images.losses import losses_for
 from paper.images.scores import recalls, score, score_thresholds
+from paper.images.steps import MetaStep
 from paper.images.task import make_task
-from paper.images.training import train
+from paper.images.training import Training
 from sklearn.metrics import log_loss
 from torch import nn
 from torch.nn.functional import cross_entropy
 
 from metabalance.datasets import ImageSet
 from metabalance.evaluation import predict_at_recall
-from metabalance.nn import LDAMLoss, effective_number_weights
+from metabalance.nn import LDAMLoss, Mixup, effective_number_weights
 
 CLASSES = ("red", "green", "blue")
 NETWORK = {"width": 4, "blocks": [1]}
@@ -129,7 +130,7 @@ def test_every_row_learns_the_tints(task, row):
     recipe |= {"batch_size": 32, "lr": 0.02} if recipe["kind"] == "plain" else {"lr": 0.02}
     if recipe["kind"] == "meta":
         recipe["meta_steps"] = 2
-    curve = list(train(task, recipe, NETWORK, 0, rows=2600, scores=2))
+    curve = list(Training(task, recipe, NETWORK, 0, rows=2600, scores=2).run())
     first, last = curve
     assert first["update"] < last["update"]
     assert (sum("θ′" in name for name in last) == 2) == (recipe["kind"] == "meta")
@@ -140,10 +141,44 @@ def test_every_row_learns_the_tints(task, row):
 def test_the_same_seed_gives_the_same_curve(task):
     for row in ("over-cutmix", "metabalance"):
         recipe = recipe_of(row) | {"meta_steps": 2}
-        one, same = (list(train(task, recipe, NETWORK, 3, rows=300, scores=1)) for _ in range(2))
+        one, same = (list(Training(task, recipe, NETWORK, 3, rows=300, scores=1).run()) for _ in range(2))
         for record in (*one, *same):
             del record["seconds"]
         assert one == same
+
+
+@pytest.mark.parametrize("row", ["ldam-drw", "over-mixup", "metabalance", "meta-weight-net", "sam"])
+def test_broken_off_and_gone_on_with_it_is_the_same_to_the_last_bit(task, row, tmp_path):
+    recipe = recipe_of(row) | {"batch_size": 32, "meta_steps": 1}
+
+    def new():
+        return Training(task, recipe, NETWORK, 3, rows=900, scores=3)
+
+    whole, first, second = new(), new(), new()
+    list(whole.run())
+    next(first.run())
+    torch.save(first.state_dict(), tmp_path / "state")
+    second.load_state_dict(torch.load(tmp_path / "state", weights_only=True))
+    assert not second.finished
+    list(second.run())
+    assert second.finished
+    for record in (*whole.curve, *second.curve):
+        del record["seconds"]
+    assert second.curve == whole.curve
+    for name, value in whole.module.state_dict().items():
+        assert torch.equal(second.module.state_dict()[name], value), name
+
+
+def test_a_mixed_query_batch_has_the_mean_of_both_labels_losses(task):
+    recipe = recipe_of("metabalance") | {"meta_steps": 2, "mixing": "mixup", "inner_lr": 0.0}
+    step = MetaStep(task, nn.Sequential(nn.Flatten(), nn.Linear(192, 3)), recipe, 0)
+    state = step.state_dict()
+    loss = step.backward(cross_entropy)
+    step.load_state_dict(state)
+    _, (z, t) = step.pairs()
+    batches = [Mixup()(*pair, step.generator) for pair in zip(z, t, strict=True)]
+    expected = torch.stack([batch.loss(cross_entropy, step.module(batch.x)) for batch in batches]).mean()
+    torch.testing.assert_close(loss, expected.detach())
 
 
 def test_losses_are_reweighted_when_they_should_be():
@@ -200,6 +235,34 @@ def test_runs_are_kept_and_not_repeated(command, capsys):
     assert "1 runs in" in capsys.readouterr().out
 
 
+def test_a_command_broken_off_goes_on_from_its_checkpoint(command, tmp_path, monkeypatch):
+    arguments = ("--rows", "over-mixup", "--imbalance", "severe", "--runs", "1")
+    units.load_config("cifar10")["cpu"] |= {"rows": 600, "scores": 3}
+    monkeypatch.setattr(units, "CHECKPOINT_SECONDS", 0.0)
+    path = command(*arguments) / "cifar10-cpu/severe/over-mixup/0.json"
+    whole = json.loads(path.read_text())
+    path.unlink()
+    save = units._save
+
+    def save_and_stop(*parts):
+        save(*parts)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(units, "_save", save_and_stop)
+        with pytest.raises(SystemExit, match="130"):
+            command(*arguments)
+    part = json.loads(path.read_text())
+    assert (part["unfinished"], len(part["curve"])) == (whole["curve"][-1]["update"], 1)
+    command(*arguments)
+    gone_on = json.loads(path.read_text())
+    assert "unfinished" not in gone_on
+    assert [file.name for file in path.parent.iterdir()] == ["0.json"]
+    for record in (*whole["curve"], *gone_on["curve"]):
+        del record["seconds"]
+    assert gone_on["curve"] == whole["curve"]
+
+
 def test_runs_by_another_recipe_are_not_taken_for_done(command, tmp_path):
     folder = command("--rows", "naive", "--imbalance", "severe", "--runs", "1")
     path = folder / "cifar10-cpu/severe/naive/0.json"
@@ -210,11 +273,10 @@ def test_runs_by_another_recipe_are_not_taken_for_done(command, tmp_path):
 
 
 def test_a_run_that_diverges_is_kept_as_such(command, monkeypatch):
-    def diverging(*arguments, **options):
+    def diverge(*arguments):
         raise FloatingPointError("the loss is nan")
-        yield
 
-    monkeypatch.setattr(units, "train", diverging)
+    monkeypatch.setattr(Training, "run", diverge)
     folder = command("--rows", "naive", "--imbalance", "severe", "--runs", "1")
     found = json.loads((folder / "cifar10-cpu/severe/naive/0.json").read_text())
     assert (found["failure"], found["curve"]) == ("the loss is nan", [])

@@ -1,6 +1,8 @@
 """Meta-Weight-Net's update rule: rows weighted by a network of their loss, learned by a virtual step."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -111,6 +113,18 @@ class MetaWeightNet(UpdateRule):
         """Return the weights in (0, 1) of rows with losses of shape (n,), which get no gradient from it."""
         weights: Tensor = self.weight_net(losses.detach().unsqueeze(-1)).sigmoid().squeeze(-1)
         return weights
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the weight network and its optimizer as they stand."""
+        return {
+            "weight_net": self.weight_net.state_dict(),
+            "weight_optimizer": self._weight_optimizer.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Put the weight network and its optimizer into a saved state."""
+        self.weight_net.load_state_dict(state["weight_net"])
+        self._weight_optimizer.load_state_dict(state["weight_optimizer"])
 
     def _loss_after_virtual_step(self, losses: Tensor, meta: Pair) -> Tensor:
         """The meta batch's loss at ŵ(Θ), differentiable in Θ."""
