@@ -23,7 +23,7 @@ from paper.images.task import AUGMENT
 from paper.images.units import Data, run_missing, unit_of
 from paper.store import RESULTS, make_folder
 
-INNER_LRS = (0.0, 0.01, 0.1, 0.5)
+INNER_LRS = {"digits": (0.0, 0.01, 0.1, 0.3), "cifar10": (0.0, 0.1)}
 SEEDS = (4, 5)
 
 
@@ -43,7 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--tasks", nargs="+", choices=("cifar10", "digits"), default=["cifar10", "digits"])
+    parser.add_argument("--tasks", nargs="+", choices=INNER_LRS, default=list(INNER_LRS))
     parser.add_argument("--jobs", type=int, default=2, help="processes, of one thread each on the CPU")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--data-root", type=Path, help="folder of the data (default: METABALANCE_DATA)")
@@ -64,7 +64,7 @@ def main() -> None:
             units = [
                 unit_of(name, scale, "severe", f"inner-lr-{step:g}", seed, {"kind": "meta", "inner_lr": step})
                 for seed in SEEDS
-                for step in INNER_LRS
+                for step in INNER_LRS[task]
             ]
             run_missing(units, data, arguments.results, device, arguments.jobs, augment=augment, ways=STUDIED)
     except (OSError, ValueError) as error:

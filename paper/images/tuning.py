@@ -3,7 +3,7 @@
     python -m paper.images.tuning --scale cpu --data-root DATA
 
 Of each family of configs/images/tuning.toml settings are drawn at random and tried on one majority class, and
-the best of them on three others; the one with the highest balanced test accuracy over all four is chosen. The
+the best of them on two others; the one with the highest balanced test accuracy over all three is chosen. The
 test images are those of the table, but what is chosen has been trained on none of the table's training sets.
 Results go to paper/results/cifar10-<scale>-tuning/<family>/<setting>/<seed>.json.
 """

@@ -111,6 +111,7 @@ def test_for_two_classes_it_is_a_threshold():
 def test_ties_are_found_together_and_certainty_is_no_trouble():
     proba = [[0.5, 0.5], [0.5, 0.5], [1.0, 0.0], [0.0, 1.0]]
     assert predict_at_recall(proba, [0, 0, 0, 1], 0.4).tolist() == [0, 0, 0, 1]
+    assert predict_at_recall([[1.0, 1e-320], [0.5, 0.5]], [0, 1], 1.0).tolist() == [0, 1]
     assert predict_at_recall(proba, [0, 0, 0, 1], 0.0).tolist() == [1, 1, 1, 1]
     assert predict_at_recall(proba, [0, 0, 0, 1], 1 / 3).tolist() == [1, 1, 0, 1]
     assert predict_at_recall(proba, [0, 0, 0, 1], 1.0, label=1).tolist() == [0, 0, 0, 1]

@@ -133,7 +133,7 @@ def predict_at_recall(
     if not (codes == chosen).any():
         raise ValueError(f"no row of y_true is of class {chosen!r}, so it has no recall")
     others = np.where(np.arange(n_classes) == chosen, -1.0, table)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):  # both are leads that none is above
         lead = table[:, chosen] / others.max(axis=1)
     of_class = np.sort(lead[codes == chosen])[::-1]
     wanted = math.ceil(round(recall * len(of_class), ROUNDED_ROWS))
