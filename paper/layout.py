@@ -5,7 +5,16 @@ from dataclasses import dataclass
 
 SPECIAL = {"%": r"\%", "&": r"\&", "_": r"\_", "#": r"\#", "θ′": r"$\theta'$", "θ": r"$\theta$"}
 SPECIAL |= {"↓": r"$\downarrow$", "→": r"$\to$", "†": r"$^\dagger$", "“": "``", "”": "''"}
-SPECIAL |= {"γ": r"$\gamma$", "±": r"$\pm$", "−": "$-$", "…": r"\dots{}", "÷": r"$\div$", "×": r"$\times$"}
+SPECIAL |= {
+    "γ": r"$\gamma$",
+    "τ": r"$\tau$",
+    "ρ": r"$\rho$",
+    "±": r"$\pm$",
+    "−": "$-$",
+    "…": r"\dots{}",
+    "÷": r"$\div$",
+    "×": r"$\times$",
+}
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
     python -m paper.report
 
-writes paper/tables/<table>.md and .tex. What has not been run yet is left out and named.
+writes paper/tables/<table>.md and .tex, and the figures as PNG and SVG. What has not been run yet is left out
+and named.
 """
 
 import argparse
@@ -16,6 +17,8 @@ from typing import Any
 
 from metabalance.search import PAPER_STRATEGIES
 from paper.chosen import choices_of, chosen_on_test_rows, diverged, scores_of
+from paper.images.figures import write_figures
+from paper.images.report import IMAGE_PREAMBLE, IMAGE_TABLES, SCALES, image_tables
 from paper.layout import Table
 from paper.methods import TABLES, TASKS, methods_for, rows
 from paper.protocols import OVERLAP, PROTOCOLS
@@ -219,12 +222,22 @@ def make_tables(root: Path, published: Published) -> dict[str, list[Table]]:
     return {name: [table for table in tables if table is not None] for name, tables in sorted(made.items())}
 
 
+def make_image_tables(root: Path) -> dict[str, list[Table]]:
+    """All tables of the image task that there are results for, the largest scale first."""
+    made: dict[str, list[Table]] = {}
+    for scale in SCALES:
+        for name, tables in image_tables(root, scale).items():
+            made.setdefault(name, []).extend(tables)
+    return made
+
+
 def as_files(tables: Mapping[str, Sequence[Table]]) -> dict[str, str]:
     """The text of every file, by name; none for a table without results."""
     files = {}
     for name, of_name in tables.items():
         if of_name:
-            files[f"{name}.md"] = "\n".join([PREAMBLE, *(table.to_markdown() for table in of_name)])
+            preamble = IMAGE_PREAMBLE if name in IMAGE_TABLES else PREAMBLE
+            files[f"{name}.md"] = "\n".join([preamble, *(table.to_markdown() for table in of_name)])
             files[f"{name}.tex"] = "\n".join(table.to_latex() for table in of_name)
     return files
 
@@ -239,12 +252,15 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         published = read_published((HERE / "published.toml").read_text(encoding="utf-8"))
-        files = as_files(make_tables(arguments.results, published))
+        made = make_tables(arguments.results, published) | make_image_tables(arguments.results)
+        files = as_files(made)
         if not files:
             raise ValueError(f"--results {arguments.results} has no results of runs: run paper.run first")
         make_folder(arguments.out, "--out")
         for name, text in files.items():
             (arguments.out / name).write_text(text, encoding="utf-8")
+        for scale in SCALES:
+            write_figures(arguments.results, f"cifar10-{scale}", arguments.out)
     except (OSError, ValueError) as error:
         sys.exit(f"paper.report: {error}")
     lines = [text for name, text in files.items() if name.endswith(".md")]

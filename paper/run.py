@@ -2,7 +2,10 @@
 
     python -m paper.run table1 --task loan --protocol sound --runs 10 --data-root DATA
     python -m paper.run table2 --jobs 2
+    python -m paper.run table3 --scale cpu --data-root DATA
 
+Table 3 is that of the images, as are table8, figure1, figure2, section6, adaptation and tuning: ``python -m
+paper.run table3 --help``.
 Results go to paper/results/<task>/<protocol>/<method>/<seed>.json; ``python -m paper.report`` makes tables of
 them.
 """
@@ -19,6 +22,9 @@ from rich.progress import track
 
 from metabalance.datasets import Dataset, load_card_fraud, load_loan_default
 from metabalance.evaluation import describe_environment
+from paper.images.run import main as run_images
+from paper.images.study import main as study_adaptation
+from paper.images.tuning import main as tune_images
 from paper.methods import TABLES, TASKS
 from paper.protocols import PROTOCOLS
 from paper.store import RESULTS, make_folder
@@ -36,7 +42,24 @@ def load(task: str, data_root: Path | None, download: bool) -> Dataset:
     return load_card_fraud(data_root, download=download, positive_share=share, random_state=0)
 
 
+IMAGES = {
+    **dict.fromkeys(("table3", "table8", "figure1", "figure2", "section6"), run_images),
+    "adaptation": study_adaptation,
+    "tuning": tune_images,
+}
+"""Commands of the image task, which have options of their own."""
+
+
 def main() -> None:
+    """Run what the first argument names: a table of the credit tasks, or something of the image task."""
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name in IMAGES:
+        IMAGES[name](sys.argv[2:])
+    else:
+        run_tables()
+
+
+def run_tables() -> None:
     """Run the missing units, some at a time."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -10,10 +10,14 @@ CORRECTED = "test, prior corrected"
 
 
 def places_of(record: Mapping[str, Any]) -> Iterator[tuple[str, list[float]]]:
-    """Yield the name of each place in a record of a curve, and the recalls of the test images there."""
+    """Yield the name of each place in a record of a curve, and the recalls of the test images there.
+
+    Places that diverged are left out.
+    """
     for place, scores in (("θ", record), *((n, s) for n, s in record.items() if n.startswith("θ′"))):
-        yield place, scores[TEST]
-        yield f"{place}, prior corrected", scores[CORRECTED]
+        if "failure" not in scores:
+            yield place, scores[TEST]
+            yield f"{place}, prior corrected", scores[CORRECTED]
 
 
 def best_place(runs: Sequence[Mapping[str, Any]]) -> tuple[float, str]:

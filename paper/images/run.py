@@ -1,13 +1,14 @@
 """Run the rows of Table 3 on CIFAR-10 with one majority class; runs that are done are not repeated.
 
-    python -m paper.images.run --scale cpu --imbalance severe --runs 4 --data-root DATA
+    python -m paper.run table3 --scale cpu --imbalance severe --runs 4 --data-root DATA
 
-Each run has another majority class, and is one file:
-paper/results/cifar10-<scale>/<imbalance>/<row>/<seed>.json.
+Table 8, Figures 1 and 2 and section 6 are made of the same runs. Each run has another majority class, and is
+one file: paper/results/cifar10-<scale>/<imbalance>/<row>/<seed>.json.
 """
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from metabalance.datasets import load_cifar10
@@ -17,7 +18,7 @@ from paper.images.units import load_config, run_missing, unit_of
 from paper.store import RESULTS, make_folder
 
 
-def main() -> None:
+def main(arguments_given: Sequence[str] | None = None) -> None:
     """Run the missing runs, some at a time."""
     rows = load_config("rows")
     parser = argparse.ArgumentParser(
@@ -34,7 +35,7 @@ def main() -> None:
     parser.add_argument("--data-root", type=Path, help="folder of the data (default: METABALANCE_DATA)")
     parser.add_argument("--download", action="store_true", help="fetch CIFAR-10 if need be")
     parser.add_argument("--results", type=Path, default=RESULTS)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(arguments_given)
     for name in ("runs", "jobs"):
         if getattr(arguments, name) < 1:
             parser.error(f"--{name} must be at least 1, got {getattr(arguments, name)}")

@@ -21,12 +21,20 @@ MAJORITY_RECALLS = tuple(round(0.05 * part, 2) for part in range(1, 21))
 
 
 def probabilities_of(module: nn.Module, task: Task, images: ImageSet) -> NDArray[np.float64]:
-    """Probabilities (n, classes) in evaluation mode, of images as they are."""
+    """Probabilities (n, classes) in evaluation mode, of images as they are.
+
+    Raises
+    ------
+    FloatingPointError
+        If they are not finite.
+    """
     parts = []
     with torch.no_grad(), evaluation_mode(module):
         for chunk in images.images.split(IMAGES_AT_ONCE):
             parts.append(softmax(module(task.prepare(chunk)).double(), dim=1).cpu())
     found: NDArray[np.float64] = torch.cat(parts).numpy()
+    if not np.isfinite(found).all():
+        raise FloatingPointError("the network's outputs are not finite")
     return found
 
 

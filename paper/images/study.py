@@ -1,6 +1,6 @@
 """Predict at θ or at θ′? Networks of several inner steps, each scored at θ′ reached in many ways.
 
-    python -m paper.images.study --data-root DATA
+    python -m paper.run adaptation --data-root DATA
 
 Of CIFAR-10 the majority classes are two that Table 3 does not have; of scikit-learn's digits two as well.
 Results go to paper/results/<cifar10-cpu|digits>-study/severe/inner-lr-<γ>/<seed>.json.
@@ -8,6 +8,7 @@ Results go to paper/results/<cifar10-cpu|digits>-study/severe/inner-lr-<γ>/<see
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def digits() -> Data:
     return whole.take(train_rows), whole.take(test_rows)
 
 
-def main() -> None:
+def main(arguments_given: Sequence[str] | None = None) -> None:
     """Run the missing runs, some at a time."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -48,7 +49,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--data-root", type=Path, help="folder of the data (default: METABALANCE_DATA)")
     parser.add_argument("--results", type=Path, default=RESULTS)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(arguments_given)
     if arguments.jobs < 1:
         parser.error(f"--jobs must be at least 1, got {arguments.jobs}")
     try:

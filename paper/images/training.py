@@ -120,12 +120,12 @@ class Training:
 
     def _last_scores(self) -> dict[str, Any]:
         last = score_thresholds(self.module, self.task)
-        for name, way in self.usual_ways.items():
-            there = adapted(self.module, self.task, way, self.seed)
-            last[name] = score(there, self.task) | score_thresholds(there, self.task)
-        for name, way in self.ways.items():
+        for name, way in (self.usual_ways | self.ways).items():
             try:
-                last[name] = score(adapted(self.module, self.task, way, self.seed), self.task)
+                there = adapted(self.module, self.task, way, self.seed)
+                last[name] = score(there, self.task)
+                if name in self.usual_ways:
+                    last[name] |= score_thresholds(there, self.task)
             except FloatingPointError as error:  # a way that leads nowhere; the others are not lost by it
                 last[name] = {"failure": str(error)}
         return last

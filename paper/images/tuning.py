@@ -1,6 +1,6 @@
 """Choose settings for the tuned rows of Table 3 on majority classes that the table does not have.
 
-    python -m paper.images.tuning --scale cpu --data-root DATA
+    python -m paper.run tuning --scale cpu --data-root DATA
 
 Of each family of configs/images/tuning.toml settings are drawn at random and tried on one majority class, and
 the best of them on two others; the one with the highest balanced test accuracy over all three is chosen. The
@@ -12,7 +12,7 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def drawn_settings(recipe: Mapping[str, Any], count: int) -> dict[str, dict[str,
     return settings
 
 
-def main() -> None:
+def main(arguments_given: Sequence[str] | None = None) -> None:
     """Run both rounds and print what is chosen."""
     config = load_config("tuning")
     families = {name: entry for name, entry in config.items() if isinstance(entry, dict)}
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--data-root", type=Path, help="folder of the data (default: METABALANCE_DATA)")
     parser.add_argument("--results", type=Path, default=RESULTS)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(arguments_given)
     if arguments.jobs < 1:
         parser.error(f"--jobs must be at least 1, got {arguments.jobs}")
     task = f"cifar10-{arguments.scale}-tuning"

@@ -81,7 +81,12 @@ def run_unit(
         "protocol": unit.imbalance,
         "method": unit.row,
         "seed": unit.seed,
-        "data": {"title": data[1].title, "train": task.counts.tolist(), "majority": task.majority},
+        "data": {
+            "title": data[1].title,
+            "classes": list(data[1].classes),
+            "train": task.counts.tolist(),
+            "majority": task.majority,
+        },
         "recipe": dict(unit.recipe),
         **unit.size,
         "environment": dict(environment),

@@ -9,6 +9,7 @@ import torch
 from paper.images import run, units
 from paper.images.adaptation import Way, adapted
 from paper.images.losses import losses_for
+from paper.images.places import places_of
 from paper.images.scores import recalls, score, score_thresholds
 from paper.images.steps import MetaStep
 from paper.images.task import make_task
@@ -145,6 +146,18 @@ def test_the_same_seed_gives_the_same_curve(task):
         for record in (*one, *same):
             del record["seconds"]
         assert one == same
+
+
+def test_a_way_that_diverges_is_named_and_the_rest_is_kept(task):
+    recipe = recipe_of("metabalance") | {"meta_steps": 1, "score_at": 1e38}
+    training = Training(
+        task, recipe, NETWORK, 3, rows=50, scores=1, ways={"far": Way(1e38), "near": Way(0.1)}
+    )
+    (last,) = training.run()
+    assert "not finite" in last["far"]["failure"]
+    assert "not finite" in last["θ′ 1e+38, running statistics"]["failure"]
+    assert len(last["near"]["test"]) == 3
+    assert not any("1e+38, running" in place for place, _ in places_of(last))
 
 
 @pytest.mark.parametrize("row", ["ldam-drw", "over-mixup", "metabalance", "meta-weight-net", "sam"])

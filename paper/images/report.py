@@ -1,0 +1,188 @@
+"""Tables of the image task from its kept runs; `paper.report` writes them."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from paper.images.places import CORRECTED, TEST
+from paper.images.runs import AtPlace, at_places, read_runs
+from paper.images.units import load_config
+from paper.layout import Table
+from paper.statistics import Estimate, estimate
+
+AS_TRAINED = "θ′, as trained"
+PRIOR_CORRECTED = "θ, prior corrected"
+OURS = "tuned-metabalance"
+IMAGE_TABLES = ("table3", "table8", "section6", "adaptation")
+SCALES = ("full", "short", "cpu")
+IMAGE_PREAMBLE = (
+    "Made by `python -m paper.report` from the files in paper/results, which hold recipe, seconds, versions\n"
+    "and hardware of every run. Every run has another majority class. The images are CIFAR-10's,\n"
+    "recompressed as JPEG (quality 75) before this project got them, so that pixels differ slightly from\n"
+    "the originals; those for testing are neither thinned nor augmented. Scales are those of\n"
+    "paper/configs/images/cifar10.toml.\n\n"
+    "“At θ′” is after one step on the training images by batches of 20, with BatchNorm's statistics taken\n"
+    "anew from balanced batches (adaptation.md). Tuned rows were chosen on other majority classes\n"
+    "(`python -m paper.run tuning`). “Ours − it” is the lead of the tuned MetaBalance in combined standard\n"
+    "errors.\n"
+)
+MATCHED = ("0.5", "0.7", "0.9")
+STRENGTHS = ("0.5", "1", "1.5", "2", "3")
+
+
+def image_tables(root: Path, scale: str) -> dict[str, list[Table]]:
+    """Tables 3 and 8, section 6, and what was tried besides, of one scale."""
+    task = f"cifar10-{scale}"
+    made: dict[str, list[Table | None]] = {}
+    for imbalance in ("severe", "moderate"):
+        runs = {row: read_runs(root, task, imbalance, row) for row in load_config("rows")}
+        runs = {row: of_row for row, of_row in runs.items() if of_row}
+        if runs:
+            made.setdefault("table3", []).append(_accuracies(runs, scale, imbalance))
+            made.setdefault("table8", []).append(_errors(runs, scale, imbalance))
+            made.setdefault("section6", []).append(_strengths(runs, scale, imbalance))
+            made.setdefault("section6", []).append(_matched(runs, scale, imbalance))
+    made["adaptation"] = [_ways(root, f"{name}-study") for name in ("digits", task)]
+    return {name: [table for table in tables if table is not None] for name, tables in made.items()}
+
+
+def place_of(row: str) -> str:
+    """Where a row predicts: at θ unless it says otherwise."""
+    place: str = load_config("rows")[row].get("place", "θ")
+    return place
+
+
+def _accuracies(runs: Mapping[str, Any], scale: str, imbalance: str) -> Table:
+    places = {row: at_places(of_row) for row, of_row in runs.items()}
+    ours = estimate(places[OURS][place_of(OURS)].balanced.values()) if OURS in runs else None
+    body = []
+    for row, of_row in runs.items():
+        here = places[row][place_of(row)]
+        found = estimate(here.balanced.values())
+        seconds = estimate([run["last"]["seconds"] for run in of_row.values()])
+        body.append(
+            [
+                _title(row),
+                _percent(found),
+                _percent(here.of_majority),
+                _percent(here.of_others),
+                _at(places[row], PRIOR_CORRECTED),
+                _at(places[row], AS_TRAINED),
+                "" if row == OURS else _apart(ours, found),
+                f"{seconds.mean:.0f}",
+                str(found.runs),
+            ]
+        )
+    heads = ["method", "balanced accuracy", "majority", "others", "prior corrected", "at θ′"]
+    heads += ["ours − it, in s. e.", "seconds", "runs"]
+    caption = f"{_caption('Table 3', runs, scale, imbalance)} Test accuracy in %, mean ± standard error."
+    return Table(caption, heads, body)
+
+
+def _errors(runs: Mapping[str, Any], scale: str, imbalance: str) -> Table:
+    body = []
+    for row, of_row in runs.items():
+        here = at_places(of_row)[place_of(row)]
+        errors = (estimate(here.balanced.values()), here.of_majority, here.of_others)
+        body.append([_title(row), *(f"{100 * each.error:.2f}" for each in errors)])
+    heads = ["method", "balanced accuracy", "majority", "others"]
+    return Table(f"{_caption('Table 8', runs, scale, imbalance)} Standard errors in %.", heads, body)
+
+
+def _strengths(runs: Mapping[str, Any], scale: str, imbalance: str) -> Table:
+    body = []
+    for row, of_row in runs.items():
+        by_strength = [
+            estimate([float(np.mean(run["last"]["test, by strength"][tau])) for run in of_row.values()])
+            for tau in STRENGTHS
+        ]
+        plain = estimate([float(np.mean(run["last"][TEST])) for run in of_row.values()])
+        body.append([_title(row), *map(_percent, (plain, *by_strength))])
+    caption = (
+        f"{_caption('Section 6, prior correction', runs, scale, imbalance)} Balanced test accuracy in % at θ "
+        "where probabilities are divided by the training frequencies to the power τ; 0 is uncorrected."
+    )
+    return Table(caption, ["method", "τ = 0", *STRENGTHS], body)
+
+
+def _matched(runs: Mapping[str, Any], scale: str, imbalance: str) -> Table:
+    key = "others' test recall, by the majority's"
+    body = []
+    for row, of_row in runs.items():
+        at_theta = [estimate([run["last"][key][wanted] for run in of_row.values()]) for wanted in MATCHED]
+        there = [
+            estimate([_way(run["last"], "as trained")[key][wanted] for run in of_row.values()])
+            for wanted in MATCHED
+            if all(_way(run["last"], "as trained") for run in of_row.values())
+        ]
+        cells = [*map(_percent, at_theta), *(map(_percent, there) if there else [""] * len(MATCHED))]
+        body.append([_title(row), *cells])
+    caption = (
+        f"{_caption('Section 6, matched thresholds', runs, scale, imbalance)} Mean recall in % of the other "
+        "classes where the majority's threshold is moved so that its recall is the one above. The labels of "
+        "the test images are looked at for that: it compares networks, and is no result of one."
+    )
+    heads = [f"{where}, {100 * float(wanted):.0f} %" for where in ("θ", "θ′") for wanted in MATCHED]
+    return Table(caption, ["method", *heads], body)
+
+
+def _ways(root: Path, task: str) -> Table | None:
+    """Balanced accuracy at θ and at θ′ reached in many ways, a column for each inner step of training."""
+    folder = root / task / "severe"
+    names = sorted((path.name for path in folder.glob("inner-lr-*")), key=lambda name: float(name[9:]))
+    if not names:
+        return None
+    runs = {name: read_runs(root, task, "severe", name) for name in names}
+    first = next(iter(next(iter(runs.values())).values()))
+    ways = [way for way in first["last"] if way.startswith("θ′") and "rows" in way]
+
+    def accuracy(name: str, way: str | None) -> str:
+        records = [run["last"] if way is None else run["last"][way] for run in runs[name].values()]
+        if any("failure" in record for record in records):
+            return "diverged"
+        cells = (_percent(estimate([float(np.mean(r[key])) for r in records])) for key in (TEST, CORRECTED))
+        return " / ".join(cells)
+
+    body = [["θ", *(accuracy(name, None) for name in names)]]
+    body += [[way, *(accuracy(name, way) for name in names)] for way in ways]
+    caption = (
+        f"θ or θ′, {first['data']['title']}, severe imbalance. Balanced test accuracy in %, and with the "
+        "prior corrected. Rows: length and number of steps, training images the gradient is taken from, "
+        "BatchNorm in that gradient (by its running statistics, or by batches of 20), and its statistics for "
+        "predictions (those of training, or taken anew from natural or balanced batches). Columns: the inner "
+        f"step that the network was trained with, {len(runs[names[0]])} runs each."
+    )
+    return Table(caption, ["way", *(f"γ = {name[9:]}" for name in names)], body)
+
+
+def _title(row: str) -> str:
+    title: str = load_config("rows")[row]["title"]
+    return title if place_of(row) == "θ" else f"{title}, at {place_of(row)}"
+
+
+def _caption(what: str, runs: Mapping[str, Any], scale: str, imbalance: str) -> str:
+    title = next(iter(next(iter(runs.values())).values()))["data"]["title"].replace(", test", "")
+    return f"{what}, {title}, {imbalance} imbalance, scale “{scale}”."
+
+
+def _way(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = (scores for place, scores in record.items() if place.endswith(f", {name}"))
+    return next((scores for scores in found if "failure" not in scores), {})
+
+
+def _percent(found: Estimate) -> str:
+    error = "" if math.isnan(found.error) else f" ± {100 * found.error:.1f}"
+    return f"{100 * found.mean:.1f}{error}"
+
+
+def _at(places: Mapping[str, AtPlace], place: str) -> str:
+    return _percent(estimate(places[place].balanced.values())) if place in places else ""
+
+
+def _apart(ours: Estimate | None, theirs: Estimate) -> str:
+    if ours is None or not ours.error + theirs.error > 0:
+        return ""
+    return f"{(ours.mean - theirs.mean) / math.hypot(ours.error, theirs.error):+.1f}".replace("-", "−")

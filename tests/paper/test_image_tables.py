@@ -1,0 +1,126 @@
+"""Tables and figures of the image task, from runs of small images."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from paper.images import report, units
+from paper.images.figures import as_comparison, write_figures
+from paper.images.report import image_tables
+from paper.images.runs import at_places, read_runs
+from paper.images.units import run_unit, unit_of
+from paper.report import as_files, make_image_tables
+
+from tests.paper.test_images import NETWORK, images
+
+ROWS = ("naive", "over", "metabalance", "no-adaptation")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Two runs of four rows, whose seconds and other numbers are made by real, short training."""
+    folder = tmp_path_factory.mktemp("results")
+    config = units.load_config("cifar10")
+    config["cpu"] |= {"network": NETWORK, "rows": 200, "meta_steps": 1, "scores": 2}
+    rows = units.load_config("rows")
+    loaded = {"cifar10": config, "rows": rows}
+    threads = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(units, "load_config", loaded.__getitem__)
+        for row in ROWS:
+            for seed in (0, 1):
+                unit = unit_of("cifar10-cpu", "cpu", "severe", row, seed, rows[row])
+                run_unit(unit, (images(240, 0), images(60, 1)), folder, torch.device("cpu"), {"cpu": "one"})
+    torch.set_num_threads(threads)
+    return folder
+
+
+def cells(table, title):
+    (row,) = (row for row in table.rows if row[0] == title)
+    return dict(zip(table.heads, row, strict=True))
+
+
+def test_a_row_of_table_3_is_what_its_runs_say(root, monkeypatch):
+    monkeypatch.setattr(report, "OURS", "metabalance")
+    (table,) = image_tables(root, "cpu")["table3"]
+    assert "severe imbalance" in table.caption
+    runs = [json.loads((root / f"cifar10-cpu/severe/over/{s}.json").read_text()) for s in (0, 1)]
+    tests = np.array([run["curve"][-1]["test"] for run in runs])
+    balanced = tests.mean(axis=1)
+    error = balanced.std(ddof=1) / np.sqrt(2)
+    found = cells(table, "Over-sampling")
+    assert found["balanced accuracy"] == f"{100 * balanced.mean():.1f} ± {100 * error:.1f}"
+    majority = [tests[0][0], tests[1][1]]  # the seed names the class
+    assert found["majority"].startswith(f"{100 * np.mean(majority):.1f} ±")
+    others = [tests[0][1:].mean(), tests[1][[0, 2]].mean()]
+    assert found["others"].startswith(f"{100 * np.mean(others):.1f} ±")
+    assert found["runs"] == "2"
+    assert (found["at θ′"], cells(table, "MetaBalance (natural/over)")["ours − it, in s. e."]) == ("", "")
+    ours = [json.loads((root / f"cifar10-cpu/severe/metabalance/{s}.json").read_text()) for s in (0, 1)]
+    mine = np.array([np.mean(run["curve"][-1]["test"]) for run in ours])
+    apart = (mine.mean() - balanced.mean()) / np.hypot(mine.std(ddof=1) / np.sqrt(2), error)
+    assert found["ours − it, in s. e."] == f"{apart:+.1f}".replace("-", "−")
+
+
+def test_table_8_and_section_6(root):
+    tables = image_tables(root, "cpu")
+    (errors,) = tables["table8"]
+    (accuracies,) = tables["table3"]
+    shown = cells(accuracies, "Naive")["balanced accuracy"].partition(" ± ")[2]
+    assert float(cells(errors, "Naive")["balanced accuracy"]) == pytest.approx(float(shown), abs=0.051)
+    strengths, matched = tables["section6"]
+    assert cells(strengths, "Naive")["τ = 0"] == cells(accuracies, "Naive")["balanced accuracy"]
+    assert cells(strengths, "Naive")["1"] == cells(accuracies, "Naive")["prior corrected"]
+    runs = [json.loads((root / f"cifar10-cpu/severe/naive/{s}.json").read_text()) for s in (0, 1)]
+    at_half = np.mean([r["curve"][-1]["others' test recall, by the majority's"]["0.5"] for r in runs])
+    assert cells(matched, "Naive")["θ, 50 %"].startswith(f"{100 * at_half:.1f}")
+    assert cells(matched, "Naive")["θ′, 50 %"] == ""
+    assert cells(matched, "MetaBalance (natural/over)")["θ′, 50 %"] != ""
+
+
+def test_figures_are_made_of_one_majority_class(root, tmp_path):
+    comparison = as_comparison(root, "cifar10-cpu", "severe", 1)
+    assert comparison.classes == ("green", "blue", "red")
+    assert comparison.class_counts == {"green": 80, "red": 5, "blue": 5}
+    run = json.loads((root / "cifar10-cpu/severe/naive/1.json").read_text())
+    shown = comparison.recall_frame.loc["naive"]
+    np.testing.assert_allclose(shown[["red", "green", "blue"]], run["curve"][-1]["test"])
+    (fold,) = (result for result in comparison.results if result.method == "naive")
+    assert [point["train_majority_recall"] for point in fold.history] == [
+        record["train"][1] for record in run["curve"]
+    ]
+    assert fold.history[-1]["valid_minority_recall"] == pytest.approx(
+        np.mean(np.take(run["curve"][-1]["test"], [0, 2]))
+    )
+    written = write_figures(root, "cifar10-cpu", tmp_path)
+    assert sorted(path.name for path in written) == [
+        f"figure{n}-cifar10-cpu-severe.{ending}" for n in (1, 2) for ending in ("png", "svg")
+    ]
+    assert write_figures(tmp_path / "none", "cifar10-cpu", tmp_path) == []
+
+
+def test_files_say_what_the_images_are(root, tmp_path):
+    files = as_files(make_image_tables(root))
+    assert "recompressed" in files["table3.md"]
+    assert r"\begin{tabular}" in files["section6.tex"]
+    assert as_files(make_image_tables(tmp_path)) == {}
+
+
+def test_runs_that_are_not_whole_are_left_out_and_damaged_ones_named(root, tmp_path):
+    source = root / "cifar10-cpu/severe/naive/0.json"
+    target = tmp_path / "cifar10-cpu/severe/naive/0.json"
+    target.parent.mkdir(parents=True)
+    run = json.loads(source.read_text())
+    for more in ({"unfinished": 7}, {"failure": "the loss is nan", "curve": []}):
+        target.write_text(json.dumps(run | more))
+        assert read_runs(tmp_path, "cifar10-cpu", "severe", "naive") == {}
+    target.write_text(json.dumps(run | {"curve": []}))
+    with pytest.raises(ValueError, match=r"naive/0\.json is damaged .* delete it"):
+        read_runs(tmp_path, "cifar10-cpu", "severe", "naive")
+    places = at_places(read_runs(root, "cifar10-cpu", "severe", "metabalance"))
+    assert set(places) == {
+        f"{where}{more}"
+        for where in ("θ", "θ′, running statistics", "θ′, as trained")
+        for more in ("", ", prior corrected")
+    }
