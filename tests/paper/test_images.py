@@ -240,7 +240,8 @@ def test_runs_are_kept_and_not_repeated(command, capsys):
         f"cifar10-cpu/severe/{row}/{seed}.json" for row in ("metabalance", "naive") for seed in (0, 1)
     ]
     found = json.loads(paths[1].read_text())
-    assert found["data"] == {"title": "tints", "train": [5, 80, 5], "majority": 1}
+    data = {"title": "tints", "classes": list(CLASSES), "train": [5, 80, 5], "majority": 1}
+    assert found["data"] == data
     assert found["recipe"]["inner_lr"] == 0.01
     assert len(found["curve"][-1]["test"]) == 3
     paths[0].unlink()
