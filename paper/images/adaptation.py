@@ -25,11 +25,12 @@ class Way:
     Parameters
     ----------
     step : float
-        Length of each step along the gradient of the natural training images' loss.
+        Length of each step along the gradient of the loss of support images.
     steps : int
         How many; each takes the gradient anew.
     rows : int or None
-        Natural training images that the gradient is taken from, drawn anew for each step; all if None.
+        Support images that the gradient is taken from, drawn anew for each step; as many as there are
+        training images if None.
     gradient : {"running", "batch"}
         BatchNorm normalises by its running statistics, or every batch of 20 rows by itself, as in training.
     statistics : {"running", "natural", "over"}
@@ -46,7 +47,7 @@ class Way:
 LIBRARY = Way(step=0.0)
 """What `metabalance.meta.adapt` does, but for the step."""
 AS_TRAINED = Way(step=0.0, gradient="batch", statistics="over")
-"""As in the meta steps: by batches of 20 natural rows; query batches give the statistics."""
+"""As in the meta steps: by batches of 20 support rows; balanced batches give the statistics."""
 
 
 def ways_for(inner_lrs: list[float]) -> dict[str, Way]:
@@ -81,12 +82,12 @@ STUDIED = _studied()
 """What `paper.images.study` looks at."""
 
 
-def adapted(module: nn.Module, task: Task, way: Way, seed: int) -> nn.Module:
-    """Return a copy of the network at θ′."""
+def adapted(module: nn.Module, task: Task, way: Way, seed: int, support: str = "natural") -> nn.Module:
+    """Return a copy of the network at θ′, a step on images drawn by the support strategy away."""
     copied = copy.deepcopy(module).eval()
-    stream = _stream(task, "natural", way.rows or len(task.train.y), seed)
+    stream = _stream(task, support, way.rows or len(task.train.y), seed)
     for _ in range(way.steps if way.step else 0):
-        rows, y = (task.train.images, task.labels) if way.rows is None else stream.draw()
+        rows, y = stream.draw()
         move = _step_all_at_once if way.gradient == "running" else _step_by_batches
         move(copied, task, rows, y, way.step)
     if way.statistics != "running":
@@ -104,7 +105,7 @@ def _step_all_at_once(module: nn.Module, task: Task, rows: Tensor, y: Tensor, st
 def _step_by_batches(module: nn.Module, task: Task, rows: Tensor, y: Tensor, step: float) -> None:
     """Move by the mean gradient of batches, each normalised by itself; running statistics stay."""
     size = BATCHES["natural"]
-    order = torch.randperm(len(y), generator=Generator().manual_seed(0)).to(y.device)
+    order = torch.arange(len(y), device=y.device)  # they come in random order
     batches = [places for places in order.split(size) if len(places) == size] or [order]
     kept = {name: buffer.clone() for name, buffer in module.named_buffers()}
     module.train().zero_grad()

@@ -24,7 +24,7 @@ IMAGE_PREAMBLE = (
     "recompressed as JPEG (quality 75) before this project got them, so that pixels differ slightly from\n"
     "the originals; those for testing are neither thinned nor augmented. Scales are those of\n"
     "paper/configs/images/cifar10.toml.\n\n"
-    "“At θ′” is after one step on the training images by batches of 20, with BatchNorm's statistics taken\n"
+    "“At θ′” is after one step on support images by batches of 20, with BatchNorm's statistics taken\n"
     "anew from balanced batches (adaptation.md). Tuned rows were chosen on other majority classes\n"
     "(`python -m paper.run tuning`). “Ours − it” is the lead of the tuned MetaBalance in combined standard\n"
     "errors.\n"
@@ -45,7 +45,7 @@ def image_tables(root: Path, scale: str) -> dict[str, list[Table]]:
             made.setdefault("table8", []).append(_errors(runs, scale, imbalance))
             made.setdefault("section6", []).append(_strengths(runs, scale, imbalance))
             made.setdefault("section6", []).append(_matched(runs, scale, imbalance))
-    made["adaptation"] = [_ways(root, f"{name}-study") for name in ("digits", task)]
+    made["adaptation"] = [_ways(root, f"{name}-study") for name in ("digits", "digits-group", task)]
     return {name: [table for table in tables if table is not None] for name, tables in made.items()}
 
 

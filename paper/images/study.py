@@ -2,8 +2,9 @@
 
     python -m paper.run adaptation --data-root DATA
 
-Of CIFAR-10 the majority classes are two that Table 3 does not have; of scikit-learn's digits two as well.
-Results go to paper/results/<cifar10-cpu|digits>-study/severe/inner-lr-<γ>/<seed>.json.
+Of CIFAR-10 the majority classes are two that Table 3 does not have; of scikit-learn's digits two as well,
+once with BatchNorm and once with GroupNorm.
+Results go to paper/results/<cifar10-cpu|digits|digits-group>-study/severe/inner-lr-<γ>/<seed>.json.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from paper.images.task import AUGMENT
 from paper.images.units import Data, run_missing, unit_of
 from paper.store import RESULTS, make_folder
 
-INNER_LRS = {"digits": (0.0, 0.01, 0.1, 0.3), "cifar10": (0.0, 0.1)}
+INNER_LRS = {"digits": (0.0, 0.01, 0.1, 0.3), "digits-group": (0.0, 0.01, 0.1, 0.3), "cifar10": (0.0, 0.1)}
 SEEDS = (4, 5)
 
 
@@ -56,12 +57,12 @@ def main(arguments_given: Sequence[str] | None = None) -> None:
         make_folder(arguments.results, "--results")
         device = resolve_device(arguments.device)
         for task in arguments.tasks:
-            if task == "digits":
-                data, scale, augment = digits(), "digits", CropAndFlip(padding=1, flip=False)
+            if task.startswith("digits"):
+                data, scale, augment = digits(), task, CropAndFlip(padding=1, flip=False)
             else:
                 train_set, test_set = (load_cifar10(arguments.data_root, part=p) for p in ("train", "test"))
                 data, scale, augment = (train_set, test_set), "cpu", AUGMENT
-            name = "digits-study" if task == "digits" else "cifar10-cpu-study"
+            name = f"{task}-study" if task.startswith("digits") else "cifar10-cpu-study"
             units = [
                 unit_of(name, scale, "severe", f"inner-lr-{step:g}", seed, {"kind": "meta", "inner_lr": step})
                 for seed in SEEDS

@@ -36,11 +36,6 @@ class Task:
         """Training images of each class."""
         return np.bincount(self.train.y, minlength=len(self.train.classes))
 
-    @property
-    def labels(self) -> Tensor:
-        """Classes of the training images, beside them."""
-        return torch.from_numpy(self.train.y).to(self.train.images.device)
-
     def prepare(self, images: Tensor, generator: Generator | None = None) -> Tensor:
         """Standardise images (…, 3, height, width), channels last; augmented first if given a generator."""
         if generator is not None:

@@ -61,6 +61,7 @@ class Training:
         self.updates = max(1, rows // self.step.rows)
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, self.updates)
         self.ends = sorted({round(self.updates * (part + 1) / scores) for part in range(scores)} - {0})
+        self.support = recipe.get("support", "natural")
         self.usual_ways = ways_for([recipe["score_at"]]) if "score_at" in recipe else {}
         self.ways = ways or {}
         self.curve: list[dict[str, Any]] = []
@@ -122,7 +123,7 @@ class Training:
         last = score_thresholds(self.module, self.task)
         for name, way in (self.usual_ways | self.ways).items():
             try:
-                there = adapted(self.module, self.task, way, self.seed)
+                there = adapted(self.module, self.task, way, self.seed, self.support)
                 last[name] = score(there, self.task)
                 if name in self.usual_ways:
                     last[name] |= score_thresholds(there, self.task)

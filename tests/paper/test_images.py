@@ -88,7 +88,7 @@ def test_adapted_as_the_library_does(task):
     net = nn.Sequential(nn.Flatten(), nn.Linear(192, 3))
     there = adapted(net, task, Way(0.1), seed=0)
     # By hand: one step of plain gradient descent on all training images.
-    loss = cross_entropy(net(task.prepare(task.train.images)), task.labels)
+    loss = cross_entropy(net(task.prepare(task.train.images)), torch.from_numpy(task.train.y))
     gradients = torch.autograd.grad(loss, list(net.parameters()))
     for moved, own, gradient in zip(there.parameters(), net.parameters(), gradients, strict=True):
         torch.testing.assert_close(moved, own - 0.1 * gradient)
@@ -118,7 +118,10 @@ def test_statistics_are_taken_anew_from_the_rows_asked_for(task):
     )
     assert torch.equal(net[0].running_mean, before)
     by_class = torch.stack(
-        [task.prepare(task.train.images)[task.labels == k].mean((0, 2, 3)) for k in range(3)]
+        [
+            task.prepare(task.train.images)[torch.from_numpy(task.train.y) == k].mean((0, 2, 3))
+            for k in range(3)
+        ]
     )
     # Crops have black edges, which moves all means alike: what is left is the share of each tint.
     assert (natural - by_class[1]).std() < (over - by_class[1]).std()
