@@ -17,6 +17,11 @@ AS_TRAINED = "θ′, as trained"
 PRIOR_CORRECTED = "θ, prior corrected"
 OURS = "tuned-metabalance"
 IMAGE_TABLES = ("table3", "table8", "section6", "adaptation")
+STUDIED_TASKS = {
+    "digits": "digits, BatchNorm",
+    "digits-group": "digits, GroupNorm",
+    "cifar10-cpu": "CIFAR-10, scale “cpu”, BatchNorm",
+}
 SCALES = ("full", "short", "cpu")
 IMAGE_PREAMBLE = (
     "Made by `python -m paper.report` from the files in paper/results, which hold recipe, seconds, versions\n"
@@ -45,8 +50,13 @@ def image_tables(root: Path, scale: str) -> dict[str, list[Table]]:
             made.setdefault("table8", []).append(_errors(runs, scale, imbalance))
             made.setdefault("section6", []).append(_strengths(runs, scale, imbalance))
             made.setdefault("section6", []).append(_matched(runs, scale, imbalance))
-    made["adaptation"] = [_ways(root, f"{name}-study") for name in ("digits", "digits-group", task)]
     return {name: [table for table in tables if table is not None] for name, tables in made.items()}
+
+
+def adaptation_tables(root: Path) -> list[Table]:
+    """What θ′ reached in many ways is worth, on every task that was studied."""
+    found = (_ways(root, f"{name}-study", title) for name, title in STUDIED_TASKS.items())
+    return [table for table in found if table is not None]
 
 
 def place_of(row: str) -> str:
@@ -129,7 +139,7 @@ def _matched(runs: Mapping[str, Any], scale: str, imbalance: str) -> Table:
     return Table(caption, ["method", *heads], body)
 
 
-def _ways(root: Path, task: str) -> Table | None:
+def _ways(root: Path, task: str, title: str) -> Table | None:
     """Balanced accuracy at θ and at θ′ reached in many ways, a column for each inner step of training."""
     folder = root / task / "severe"
     names = sorted((path.name for path in folder.glob("inner-lr-*")), key=lambda name: float(name[9:]))
@@ -149,7 +159,7 @@ def _ways(root: Path, task: str) -> Table | None:
     body = [["θ", *(accuracy(name, None) for name in names)]]
     body += [[way, *(accuracy(name, way) for name in names)] for way in ways]
     caption = (
-        f"θ or θ′, {first['data']['title']}, severe imbalance. Balanced test accuracy in %, and with the "
+        f"θ or θ′, {title}, severe imbalance. Balanced test accuracy in %, and with the "
         "prior corrected. Rows: length and number of steps, training images the gradient is taken from, "
         "BatchNorm in that gradient (by its running statistics, or by batches of 20), and its statistics for "
         "predictions (those of training, or taken anew from natural or balanced batches). Columns: the inner "
