@@ -1,7 +1,9 @@
 """Ways to get θ′ for predictions: how far, how often, from which rows, with which BatchNorm statistics."""
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
@@ -14,8 +16,8 @@ from paper.images.task import Task
 
 IMAGES_AT_ONCE = 500
 STATISTICS_BATCHES = 100
-BATCHES = {"natural": 20, "over": 30}
-"""Rows of the batches that statistics and gradients are taken from: those of support and query batches."""
+SUPPORT_BATCH = 20
+QUERY_BATCH = 30
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,11 @@ class Way:
         training images if None.
     gradient : {"running", "batch"}
         BatchNorm normalises by its running statistics, or every batch of 20 rows by itself, as in training.
-    statistics : {"running", "natural", "over"}
-        For predictions: what training has left, or the mean over 100 batches drawn so, taken at θ′.
+    statistics : str
+        For predictions: "running" ones, as training has left them, or the mean over 100 batches drawn by this
+        sampling strategy, taken at θ′.
+    batch : int
+        Rows of these batches.
     """
 
     step: float
@@ -42,20 +47,24 @@ class Way:
     rows: int | None = None
     gradient: str = "running"
     statistics: str = "running"
+    batch: int = QUERY_BATCH
 
 
-LIBRARY = Way(step=0.0)
-"""What `metabalance.meta.adapt` does, but for the step."""
-AS_TRAINED = Way(step=0.0, gradient="batch", statistics="over")
-"""As in the meta steps: by batches of 20 support rows; balanced batches give the statistics."""
+ANEW = "θ, statistics anew"
 
 
-def ways_for(inner_lrs: list[float]) -> dict[str, Way]:
-    """The two ways that every run is scored with, by name."""
+def ways_for(recipe: Mapping[str, Any]) -> dict[str, Way]:
+    """The ways that a row is scored in, by name: statistics taken anew at θ, and θ′ for rows that have it."""
+    if "query" not in recipe:
+        return {ANEW: Way(0.0, statistics=recipe["sampler"], batch=recipe["batch_size"])}
+    anew = Way(0.0, statistics=recipe["query"], batch=recipe["query_batch_size"])
+    if "score_at" not in recipe:
+        return {ANEW: anew}
+    step = recipe["score_at"]
     return {
-        f"θ′ {step:g}, {name}": replace(way, step=step)
-        for step in inner_lrs
-        for name, way in (("running statistics", LIBRARY), ("as trained", AS_TRAINED))
+        ANEW: anew,
+        f"θ′ {step:g}, running statistics": Way(step),
+        f"θ′ {step:g}, as trained": replace(anew, step=step, gradient="batch"),
     }
 
 
@@ -68,7 +77,7 @@ def _studied() -> dict[str, Way]:
         for statistics in ("running", "natural", "over")
     ]
     ways += [Way(0.0, statistics=statistics) for statistics in ("natural", "over")]
-    for way in (LIBRARY, AS_TRAINED):
+    for way in (Way(0.0), Way(0.0, gradient="batch", statistics="over")):
         for step in (0.01, 0.1):
             ways.append(replace(way, step=step, steps=3))
             ways += [replace(way, step=step, rows=rows) for rows in (20, 200)]
@@ -91,7 +100,7 @@ def adapted(module: nn.Module, task: Task, way: Way, seed: int, support: str = "
         move = _step_all_at_once if way.gradient == "running" else _step_by_batches
         move(copied, task, rows, y, way.step)
     if way.statistics != "running":
-        stream = _stream(task, way.statistics, BATCHES[way.statistics], seed)
+        stream = _stream(task, way.statistics, way.batch, seed)
         augmenting = Generator().manual_seed(seed)
         update_bn((task.prepare(stream.draw()[0], augmenting) for _ in range(STATISTICS_BATCHES)), copied)
     return copied.eval()
@@ -104,7 +113,7 @@ def _step_all_at_once(module: nn.Module, task: Task, rows: Tensor, y: Tensor, st
 
 def _step_by_batches(module: nn.Module, task: Task, rows: Tensor, y: Tensor, step: float) -> None:
     """Move by the mean gradient of batches, each normalised by itself; running statistics stay."""
-    size = BATCHES["natural"]
+    size = SUPPORT_BATCH
     order = torch.arange(len(y), device=y.device)  # they come in random order
     batches = [places for places in order.split(size) if len(places) == size] or [order]
     kept = {name: buffer.clone() for name, buffer in module.named_buffers()}

@@ -14,7 +14,7 @@ def places_of(record: Mapping[str, Any]) -> Iterator[tuple[str, list[float]]]:
 
     Places that diverged are left out.
     """
-    for place, scores in (("θ", record), *((n, s) for n, s in record.items() if n.startswith("θ′"))):
+    for place, scores in (("θ", record), *((n, s) for n, s in record.items() if n.startswith("θ"))):
         if "failure" not in scores:
             yield place, scores[TEST]
             yield f"{place}, prior corrected", scores[CORRECTED]

@@ -62,7 +62,7 @@ class Training:
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, self.updates)
         self.ends = sorted({round(self.updates * (part + 1) / scores) for part in range(scores)} - {0})
         self.support = recipe.get("support", "natural")
-        self.usual_ways = ways_for([recipe["score_at"]]) if "score_at" in recipe else {}
+        self.usual_ways = ways_for(recipe)
         self.ways = ways or {}
         self.curve: list[dict[str, Any]] = []
         self.seconds = 0.0

@@ -121,6 +121,6 @@ def test_runs_that_are_not_whole_are_left_out_and_damaged_ones_named(root, tmp_p
     places = at_places(read_runs(root, "cifar10-cpu", "severe", "metabalance"))
     assert set(places) == {
         f"{where}{more}"
-        for where in ("θ", "θ′, running statistics", "θ′, as trained")
+        for where in ("θ", "θ, statistics anew", "θ′, running statistics", "θ′, as trained")
         for more in ("", ", prior corrected")
     }
