@@ -32,27 +32,9 @@ IMAGE_PREAMBLE = (
     "paper/configs/images/cifar10.toml.\n\n"
     "Statistics anew are those of BatchNorm over 100 batches like those of training (query batches where\n"
     "there are such) after training, instead of running means. “At θ′” is after one step on support images\n"
-    "by batches of 20, with statistics taken anew there, too (adaptation.md). Tuned rows were chosen on other\n"
-    "majority classes (`python -m paper.run tuning`). “Ours − it” is the lead of the tuned MetaBalance in\n"
-    "combined standard errors.\n"
-)
-STUDIED_TASKS = {
-    "digits": "digits, BatchNorm",
-    "digits-group": "digits, GroupNorm",
-    "cifar10-cpu": "CIFAR-10, scale “cpu”, BatchNorm",
-}
-SCALES = ("full", "short", "cpu")
-IMAGE_PREAMBLE = (
-    "Made by `python -m paper.report` from the files in paper/results, which hold recipe, seconds, versions\n"
-    "and hardware of every run. Every run has another majority class. The images are CIFAR-10's,\n"
-    "recompressed as JPEG (quality 75) before this project got them, so that pixels differ slightly from\n"
-    "the originals; those for testing are neither thinned nor augmented. Scales are those of\n"
-    "paper/configs/images/cifar10.toml.\n\n"
-    "Statistics anew are those of BatchNorm over 100 batches like those of training (query batches where there\n"
-    "are such) after training, instead of running means. “At θ′” is after one step on support images by batches of 20, with statistics taken anew there,\n"
-    "too (adaptation.md). Tuned rows were chosen on other majority classes\n"
-    "(`python -m paper.run tuning`). “Ours − it” is the lead of the tuned MetaBalance in combined standard\n"
-    "errors.\n"
+    "by batches of 20, with statistics taken anew there, too (adaptation.md). Tuned rows were chosen on\n"
+    "other majority classes (`python -m paper.run tuning`). “Ours − it” is the lead of tuned MetaBalance\n"
+    "in combined standard errors.\n"
 )
 MATCHED = ("0.5", "0.7", "0.9")
 STRENGTHS = ("0.5", "1", "1.5", "2", "3")

@@ -101,13 +101,54 @@ def test_adapted_parameters_are_one_inner_step_on_the_training_rows(binary) -> N
     )
 
 
+class Normed(nn.Sequential):
+    def __init__(self, n_features=6):
+        super().__init__(nn.Linear(n_features, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 1))
+
+
+def test_networks_with_batch_norm_predict_at_the_adapted_parameters(binary, tmp_path) -> None:
+    X, y = binary
+    net = MetaBalanceClassifier(module=Normed, inner_lr=0.5, **QUICK).fit(X, y)
+    auto = net.predict_proba(X)
+    assert "1.running_mean" in net.adapted_parameters_
+    x = torch.from_numpy(net.encoder_.transform(X))
+    at_adapted = torch.func.functional_call(net.module_, net.adapted_parameters_, (x,)).detach()
+    uncalibrated = torch.cat([-at_adapted, at_adapted], dim=1).div(2).softmax(1).double().numpy()
+    np.testing.assert_allclose(auto, net.calibrations_["adapted"](uncalibrated), rtol=1e-4, atol=1e-6)
+    assert np.abs(net.set_params(predict_with="meta").predict_proba(X) - auto).max() > 1e-3
+    net.set_params(predict_with="auto").save(tmp_path / "model")
+    loaded = MetaBalanceClassifier.load(tmp_path / "model", module=Normed)
+    np.testing.assert_array_equal(loaded.predict_proba(X), auto)
+    plain = MetaBalanceClassifier(inner_lr=0.5, **QUICK).fit(X, y)
+    np.testing.assert_array_equal(
+        plain.predict_proba(X), plain.set_params(predict_with="meta").predict_proba(X)
+    )
+
+
+def test_statistics_of_batch_norm_are_settled_for_every_estimator(binary) -> None:
+    X, y = binary
+    for net in (
+        NeuralClassifier(module=Normed, sampler="over", batch_size=16, **QUICK),
+        MetaBalanceClassifier(module=Normed, query_sampler="over", predict_with="meta", **QUICK),
+    ):
+        net.fit(X, y)
+        x = torch.from_numpy(net.encoder_.transform(X))
+        hidden = net.module_[0](x)
+        balanced = torch.stack([hidden[y == label].mean(0) for label in (0, 1)]).mean(0)
+        natural = hidden.mean(0)
+        found = net.module_[1].running_mean
+        assert (found - balanced).norm() < 0.4 * (found - natural).norm()
+
+
 def test_predict_with_may_be_changed_after_the_fit(binary) -> None:
     X, y = binary
     net = MetaBalanceClassifier(inner_lr=1.0, predict_with="meta", **QUICK).fit(X, y)
     at_meta = net.predict_proba(X)
     at_adapted = net.set_params(predict_with="adapted").predict_proba(X)
     assert np.abs(at_meta - at_adapted).max() > 1e-4
-    with pytest.raises(ValueError, match="predict_with must be one of 'meta', 'adapted', got 'theta'"):
+    with pytest.raises(
+        ValueError, match="predict_with must be one of 'auto', 'meta', 'adapted', got 'theta'"
+    ):
         net.set_params(predict_with="theta").predict_proba(X)
 
 

@@ -133,7 +133,7 @@ def edit(folder, **changes) -> None:
     [
         (lambda f: (f / "model.json").write_text("{"), "damaged: not valid JSON"),
         (lambda f: (f / "model.json").write_text("[1]"), "does not describe a metabalance model"),
-        (lambda f: edit(f, format_version=99), "format version 99, this metabalance reads version 4"),
+        (lambda f: edit(f, format_version=99), "format version 99, this metabalance reads version 5"),
         (lambda f: edit(f, encoder=...), "damaged: KeyError"),
         (lambda f: edit(f, classes=3), "damaged"),
         (lambda f: edit(f, estimator="MetaBalanceClassifier"), "is a MetaBalanceClassifier, not a Neural"),

@@ -93,6 +93,8 @@ def test_metabalance_takes_any_pair() -> None:
     assert isinstance(net, MetaBalanceClassifier)
     assert (net.support_sampler, net.query_sampler) == ("smote", "under")
     assert (net.predict_with, net.order) == ("adapted", "exact")
+    assert build("metabalance").predict_with == "auto"
+    assert build("metabalance@meta").predict_with == "meta"
     assert build("first-order:natural/over").order == "first"
 
 
@@ -143,7 +145,7 @@ def test_own_classifiers() -> None:
         ("xyz", ValueError, r"no method 'xyz'\. Methods: naive"),
         ("metabalance:natural", ValueError, "must be metabalance:SUPPORT/QUERY"),
         ("metabalance:natural/foo", ValueError, "must be metabalance:SUPPORT/QUERY"),
-        ("metabalance@theta", ValueError, "the only such ending is @adapted"),
+        ("metabalance@theta", ValueError, "there are @adapted and @meta"),
         (3, TypeError, r"a method is a name or a \(name, classifier\) pair, got 3"),
         (("mine", object()), TypeError, "a method is a name"),
     ],

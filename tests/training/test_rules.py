@@ -3,10 +3,10 @@ import pytest
 import torch
 from torch import nn
 
-from metabalance.meta import MetaGradient
+from metabalance.meta import MetaGradient, adapt, batch_statistics
 from metabalance.nn import CrossEntropy
 from metabalance.sampling import BatchStream, MetaBatchStream
-from metabalance.training import ERM, MetaBalance
+from metabalance.training import ERM, MetaBalance, Part
 
 
 def data() -> tuple[torch.Tensor, torch.Tensor]:
@@ -59,3 +59,70 @@ def test_a_diverging_loss_is_an_error_and_no_gradient_is_added() -> None:
     with pytest.raises(FloatingPointError, match=r"the loss of a batch is .*: lower lr"):
         rule.backward(rule.draw())
     assert module.weight.grad is None
+
+
+def normed() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2))
+
+
+def meta_rule(module: nn.Module, **options) -> tuple[MetaBalance, Part]:
+    x, y = data()
+    stream = MetaBatchStream(
+        x, y, meta_steps=3, support_batch_size=8, query_batch_size=6, random_state=0, **options
+    )
+    return MetaBalance(MetaGradient(module, CrossEntropy(), inner_lr=0.5), stream), Part(x, y, y.numpy())
+
+
+def test_statistics_for_predictions_are_those_of_the_judged_batches() -> None:
+    x, y = data()
+    for rule, balanced in (
+        (meta_rule(normed(), query="over")[0], True),
+        (ERM(normed(), CrossEntropy(), BatchStream(x, y, batch_size=20, random_state=0)), False),
+    ):
+        before = rule.draw()
+        state = rule.stream.state_dict()
+        rule.settle()
+        found = rule.module[1].running_mean
+        layer = rule.module[0]
+        by_class = torch.stack([layer(x[y == label]).mean(0) for label in (0, 1)])
+        expected = by_class.mean(0) if balanced else layer(x).mean(0)
+        torch.testing.assert_close(found, expected.detach(), atol=0.05, rtol=0)
+        again = found.clone()
+        rule.settle()
+        assert torch.equal(rule.module[1].running_mean, again)
+        after = rule.stream.state_dict()  # the stream has not moved
+        assert str(after) == str(state)
+        assert len(before) == 2
+
+
+def test_without_batch_norm_there_is_nothing_to_settle_and_a_step_takes_all_rows() -> None:
+    module = nn.Linear(3, 2)
+    before = module.weight.clone()
+    rule, train = meta_rule(module)
+    rule.settle()
+    assert torch.equal(module.weight, before)
+    torch.testing.assert_close(rule.adapted(train), adapt(module, CrossEntropy(), (train.x, train.y), 0.5))
+    # What the support strategy draws, where that is not the rows as they are: balanced ones have another mean.
+    over, _ = meta_rule(module, support="over")
+    assert not torch.allclose(over.adapted(train)["bias"], rule.adapted(train)["bias"], atol=1e-3)
+
+
+def test_with_batch_norm_a_step_is_taken_by_support_batches() -> None:
+    module = normed()
+    rule, train = meta_rule(module)
+    found = rule.adapted(train)
+    rows = rule.stream.support.again(0).read(60)
+    parameters = adapt(module, CrossEntropy(), rows, 0.5, batch_size=8)
+    query = rule.stream.query.again(0)
+    statistics = batch_statistics(module, [query.read(6)[0] for _ in range(342)], parameters)
+    torch.testing.assert_close(found, parameters | statistics)
+    assert set(statistics) == {"1.running_mean", "1.running_var", "1.num_batches_tracked"}
+    at_theta = batch_statistics(module, [rule.stream.query.again(0).read(6)[0]])
+    assert not torch.allclose(found["1.running_var"], at_theta["1.running_var"])
+
+
+def test_a_rule_without_an_inner_step_has_no_other_place() -> None:
+    x, y = data()
+    rule = ERM(normed(), CrossEntropy(), BatchStream(x, y, batch_size=20))
+    assert rule.adapted(Part(x, y, y.numpy())) is None

@@ -102,12 +102,7 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
     def _strategies(self) -> tuple[Any, ...]:
         """The sampling strategies that rows are drawn by."""
 
-    def _adapt(self, module: nn.Module, loss_fn: LossFunction, train: Part) -> dict[str, torch.Tensor] | None:
-        """Return adapted parameters θ' for the module as it stands, or None where there are none."""
-        return None
-
-    @property
-    def _predicts_adapted(self) -> bool:
+    def _predicts_adapted(self, module: nn.Module) -> bool:
         """Whether predictions (and early stopping) use the adapted parameters."""
         return False
 
@@ -188,7 +183,9 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
                 predict = predict_probabilities if prepared.holdouts is None else predict_members
 
                 def predict_now() -> Callable[[Tensor], NDArray[np.float64]]:
-                    parameters = self._adapt(module, loss_fn, train) if adapted else None
+                    parameters = rule.adapted(train) if adapted else None
+                    if parameters is None:
+                        rule.settle()
                     return lambda rows: predict(module, rows, parameters)
 
                 if prepared.holdouts is None:
@@ -196,12 +193,12 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
                 return look_at_members(predict_now, train, prepared.holdouts, watched)
 
             scores = EpochScores(
-                look_at(self._predicts_adapted),
+                look_at(self._predicts_adapted(module)),
                 choose_score(self.scoring, classes, np.bincount(codes)),
                 majority=int(np.bincount(codes).argmax()),
             )
             loop = self._make_loop(module, rule, len(train), scores, device, epochs).train()
-            adapted = self._adapt(module, loss_fn, train)
+            adapted = rule.adapted(train)
             # Also, a network that diverged in the last steps must not pass for fitted.
             calibrations = {
                 name: self._calibrate(look_at(name == "adapted"), classes, codes)
@@ -280,7 +277,7 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
         """
         check_is_fitted(self)
         x = torch.from_numpy(self.encoder_.transform(X)).to(self.device_)
-        adapted = self._predicts_adapted
+        adapted = self._predicts_adapted(self.module_)
         probabilities = predict_probabilities(self.module_, x, self.adapted_parameters_ if adapted else None)
         calibration = self.calibrations_["adapted" if adapted else "meta"]
         return probabilities if calibration is None else calibration(probabilities)

@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import nn
 
 from metabalance.estimators.base import ImbalancedClassifier
 from metabalance.estimators.parameters import check_choice, check_number, check_positive_int
-from metabalance.meta import ENGINES, MetaGradient, adapt
+from metabalance.meta import ENGINES, MetaGradient
+from metabalance.meta.statistics import tracked_norms
 from metabalance.nn import LossFunction
 from metabalance.sampling import MetaBatchStream
-from metabalance.training import EpochBudget, MetaBalance, Part, UpdateRule, rows_per_chunk
+from metabalance.training import EpochBudget, MetaBalance, Part, UpdateRule
+
+PREDICT_WITH = ("auto", "meta", "adapted")
 
 
 class MetaBalanceClassifier(ImbalancedClassifier):
@@ -46,10 +48,11 @@ class MetaBalanceClassifier(ImbalancedClassifier):
         How the meta steps are evaluated; see `MetaGradient`. "auto" compiles the update of a dense module of
         your own where the epochs that are sure to run (``max_epochs``, or one more than the patience of early
         stopping) pay for the seconds of compiling. The default network is large enough for the loop.
-    predict_with : {"meta", "adapted"}, default="meta"
-        Predict with the learned parameters θ, as the paper evaluates, or with θ', one inner step on the
-        natural training data away, which is what the outer loss optimises. Early stopping scores the same
-        ones. May be changed after the fit.
+    predict_with : {"auto", "meta", "adapted"}, default="auto"
+        Predict with the learned parameters θ ("meta"), as the paper evaluates, or with θ' ("adapted"), one
+        inner step on support rows away, which is what the outer loss optimises. "auto" takes θ' for networks
+        with BatchNorm, which are much better there, and θ, which is cheaper and as good, for others
+        (``paper/FINDINGS.md``). Early stopping scores the same ones. May be changed after the fit.
     module, n_members, hidden_sizes, dropout, numerical_embedding, n_bins, loss, \
 class_weight, label_smoothing, optimizer, lr, weight_decay, max_grad_norm, ema_decay, lr_schedule, \
 max_epochs, early_stopping, validation_fraction, refit, scoring, calibration, callbacks, device, \
@@ -71,7 +74,7 @@ random_state, verbose
     classes_, n_features_in_, feature_names_in_, module_, history_, rows_drawn_, interrupted_
         As in `NeuralClassifier`; ``module_`` holds θ.
     adapted_parameters_ : dict of str to Tensor
-        θ', by parameter name.
+        θ', by parameter name, and the statistics of BatchNorm there.
 
     References
     ----------
@@ -100,7 +103,7 @@ random_state, verbose
         query_batch_size: int = 64,
         order: str = "exact",
         engine: str = "auto",
-        predict_with: str = "meta",
+        predict_with: str = "auto",
         module: Any = None,
         n_members: int = 8,
         hidden_sizes: Sequence[int] = (64, 64),
@@ -172,7 +175,7 @@ random_state, verbose
             check_positive_int(name, getattr(self, name))
         check_choice("order", self.order, ("exact", "first"))
         check_choice("engine", self.engine, ENGINES)
-        check_choice("predict_with", self.predict_with, ("meta", "adapted"))
+        check_choice("predict_with", self.predict_with, PREDICT_WITH)
 
     @property
     def _strategies(self) -> tuple[Any, ...]:
@@ -203,11 +206,8 @@ random_state, verbose
         )
         return MetaBalance(meta, stream)
 
-    def _adapt(self, module: nn.Module, loss_fn: LossFunction, train: Part) -> dict[str, torch.Tensor] | None:
-        rows = rows_per_chunk(module, train.x)
-        return adapt(module, loss_fn, (train.x, train.y), self.inner_lr, chunk_size=rows)
-
-    @property
-    def _predicts_adapted(self) -> bool:
-        check_choice("predict_with", self.predict_with, ("meta", "adapted"))
+    def _predicts_adapted(self, module: nn.Module) -> bool:
+        check_choice("predict_with", self.predict_with, PREDICT_WITH)
+        if self.predict_with == "auto":
+            return bool(tracked_norms(module))
         return self.predict_with == "adapted"

@@ -15,10 +15,11 @@ from safetensors.torch import load_file, save_file
 from metabalance.estimators.calibration import Calibration
 from metabalance.estimators.layout import TableLayout
 from metabalance.estimators.tables import encoder_from_state
+from metabalance.meta.statistics import statistics_names
 from metabalance.training import resolve_device, seeded
 
 FORMAT = "metabalance-model"
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 DESCRIPTION_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
 MODULE_PREFIX = "module."
@@ -154,6 +155,7 @@ def load_model(
         ) from error
     adapted = _with_prefix(weights, ADAPTED_PREFIX)
     wanted = {n for n, p in estimator.module_.named_parameters() if p.requires_grad}
+    wanted |= set(statistics_names(estimator.module_))
     if has_adapted != bool(adapted) or (adapted and set(adapted) != wanted):
         raise ValueError(
             f"the weights in {str(folder)!r} do not hold the adapted parameters it was saved with"

@@ -24,6 +24,10 @@ from metabalance.search import MSMetaBalanceClassifier
 
 DEFAULT_PAIR = "natural/under"
 ABLATION = "no-adaptation"
+PLACES = {
+    "adapted": (" at θ′", "; predicts after one inner step on support rows"),
+    "meta": (" at θ", "; predicts without an inner step"),
+}
 SEARCH = "ms-metabalance"
 DEFAULT_METHODS = (
     "naive",
@@ -163,7 +167,7 @@ def _fixed_methods() -> dict[str, Method]:
     return methods
 
 
-# prefix → (title, what it is, options, family); each takes ":support/query" and "@adapted".
+# prefix → (title, what it is, options, family); each takes ":support/query", and "@adapted" or "@meta".
 META_FORMS: Mapping[str, tuple[str, str, dict[str, Any], str]] = {
     "metabalance": ("MetaBalance", "exact meta-gradient (Algorithm 1)", {}, "metabalance"),
     "first-order": (
@@ -194,7 +198,8 @@ def resolve_method(spec: Any) -> Method:
     ----------
     spec : str or (str, classifier)
         A name from `method_names`; ``metabalance``, ``first-order`` and ``no-adaptation`` also as
-        ``metabalance:SUPPORT/QUERY`` with two strategy names, and with ``@adapted`` to predict at θ'.
+        ``metabalance:SUPPORT/QUERY`` with two strategy names, and with ``@adapted`` or ``@meta`` to predict
+        at θ' or at θ.
 
     Raises
     ------
@@ -255,8 +260,8 @@ def _resolve_meta_form(name: str) -> Method:
             f"there is no method {name!r}{f'; did you mean {close[0]!r}?' if close else '.'} "
             f"Methods: {', '.join(method_names())}, and metabalance:SUPPORT/QUERY with other strategies"
         )
-    if at and where != "adapted":
-        raise ValueError(f"method {name!r} ends in @{where}; the only such ending is @adapted")
+    if at and where not in PLACES:
+        raise ValueError(f"method {name!r} ends in @{where}; there are @adapted and @meta")
     support, slash, query = (pair if colon else DEFAULT_PAIR).partition("/")
     for strategy in (support, query):
         if not slash or strategy not in STRATEGIES:
@@ -267,17 +272,15 @@ def _resolve_meta_form(name: str) -> Method:
     title, description, options, family = META_FORMS[form]
     info = MethodInfo(
         name,
-        f"{title} {support}/{query}{' at θ′' if at else ''}",
+        f"{title} {support}/{query}{PLACES[where][0] if at else ''}",
         family,
-        f"{description}; support batches {support}, query batches {query}"
-        + ("; predicts after one inner step on the training data" if at else ""),
+        f"{description}; support batches {support}, query batches {query}" + (PLACES[where][1] if at else ""),
     )
-    predict_with = "adapted" if at else "meta"
     build = _network(
         MetaBalanceClassifier,
         support_sampler=support,
         query_sampler=query,
-        predict_with=predict_with,
+        predict_with=where or "auto",
         **options,
     )
     return Method(info, build, None if form == ABLATION else ABLATION + colon + pair)

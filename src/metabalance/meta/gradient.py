@@ -154,6 +154,21 @@ class MetaGradient:
         """The engine in use; "auto" until the first update has decided."""
         return self._evaluate.engine
 
+    @property
+    def model(self) -> nn.Module:
+        """The model whose gradients are filled."""
+        return self._algorithm.model
+
+    @property
+    def loss_fn(self) -> LossFunction:
+        """The loss, of both loops."""
+        return self._algorithm.loss_fn
+
+    @property
+    def inner_lr(self) -> float:
+        """The step size γ of the inner step."""
+        return self._algorithm.inner_lr
+
     def backward(self, support: tuple[Batch, Batch], query: tuple[Batch, Batch]) -> MetaLosses:
         """Accumulate the outer gradient into ``.grad``, as ``loss.backward()`` would; parameters do not move.
 

@@ -39,6 +39,15 @@ class PoolReader:
         x, y = self._pool.x.index_select(0, rows), self._pool.y.index_select(0, rows)
         return x.reshape(*shape, *x.shape[1:]), y.reshape(*shape, *y.shape[1:])
 
+    def again(self, seed: int) -> "PoolReader":
+        """Return another reader of the same rows, from its own beginning and in an order of its own."""
+        return PoolReader(self._pool, seed=seed)
+
+    @property
+    def strategy(self) -> str:
+        """The name of the sampling strategy."""
+        return self._pool.strategy
+
     def state_dict(self) -> dict[str, Any]:
         """Return what the pool is and the place in it."""
         return {**self._identity, "generator": self._generator_at_order.clone(), "position": self._position}

@@ -60,6 +60,8 @@ class BatchStream:
     batch_size : int
     pass_size : int
         Rows of one pass.
+    reader : PoolReader
+        What takes the rows.
 
     Raises
     ------
@@ -96,12 +98,12 @@ class BatchStream:
         seed = as_seed(random_state)
         data = load_data(X, y, device, balance_by)
         pool = make_pool(data, strategy, seed=seed, categorical=categorical, class_names=class_names)
-        self._reader = PoolReader(pool, seed=seed)
+        self.reader = PoolReader(pool, seed=seed)
 
     @property
     def pass_size(self) -> int:
         """Rows of one pass."""
-        return self._reader.pass_size
+        return self.reader.pass_size
 
     def draw(self, meta_steps: int | None = None) -> Batch:
         """Return the next batch, or the next ``meta_steps`` batches stacked.
@@ -119,8 +121,8 @@ class BatchStream:
             With further dimensions where the ``y`` given has such.
         """
         if meta_steps is None:
-            return self._reader.read(self.batch_size)
-        return self._reader.read(check_count("meta_steps", meta_steps), self.batch_size)
+            return self.reader.read(self.batch_size)
+        return self.reader.read(check_count("meta_steps", meta_steps), self.batch_size)
 
     def __len__(self) -> int:
         """Batches that it takes to go through one pass."""
@@ -133,7 +135,7 @@ class BatchStream:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the place in the stream, as numbers, a name and one small tensor."""
-        return {"batch_size": self.batch_size, **self._reader.state_dict()}
+        return {"batch_size": self.batch_size, **self.reader.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go to the place of ``state``: the draws that follow are those that followed there.
@@ -144,7 +146,7 @@ class BatchStream:
             If the state is of a stream with other data, strategy or batch size; this one is then unchanged.
         """
         check_saved(state, {"batch_size": self.batch_size})
-        self._reader.load_state_dict(state)
+        self.reader.load_state_dict(state)
 
 
 class MetaBatchStream:

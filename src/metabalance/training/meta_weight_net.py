@@ -24,6 +24,7 @@ from metabalance.meta.recomputing import refuse_checkpoints
 from metabalance.meta.second_order import twice_differentiable
 from metabalance.nn import MLP, LossFunction
 from metabalance.sampling import MetaBatchStream
+from metabalance.sampling.readers import PoolReader
 from metabalance.training.rules import UpdateRule
 
 HIDDEN_SIZES = (100,)  # the paper's network and, of its released code, the decay of the weight net
@@ -90,6 +91,11 @@ class MetaWeightNet(UpdateRule):
     def rows_per_update(self) -> int:
         """The training and the meta batch together."""
         return self.stream.rows_per_draw
+
+    @property
+    def judged(self) -> tuple[PoolReader, int]:
+        """The stream of the training batches."""
+        return self.stream.support, self.stream.support_batch_size
 
     def draw(self) -> tuple[Pair, Pair]:
         """Return the training (x, y) and the meta (x, y), with a 1 in front."""

@@ -5,18 +5,30 @@ Everything else about training (loop, early stopping, schedule, history) is the 
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
-from metabalance.meta import MetaGradient
+from metabalance.meta import MetaGradient, adapt, batch_statistics
 from metabalance.meta.checks import check_scalar
+from metabalance.meta.statistics import tracked_norms
 from metabalance.nn import LossFunction
 from metabalance.sampling import BatchStream, MetaBatchStream
+from metabalance.sampling.readers import PoolReader
+from metabalance.training.data import Part
+from metabalance.training.prediction import rows_per_chunk
+
+STATISTICS_ROWS = 2048  # at least, that BatchNorm's statistics for predictions are taken from
+ADAPTED_ROWS = 2048  # at most, that a step to θ' is taken on where BatchNorm looks at batches
+SEED = 0  # of these rows: the same ones after every epoch, so that its scores can be compared
 
 
 class UpdateRule(ABC):
     """Draws the batch of one optimizer step and computes the step's gradient."""
+
+    module: nn.Module
 
     @property
     @abstractmethod
@@ -31,6 +43,29 @@ class UpdateRule(ABC):
     def backward(self, batch: Any) -> Tensor:
         """Add the gradient of the batch's loss to ``.grad`` and return the loss, detached."""
 
+    @property
+    @abstractmethod
+    def judged(self) -> tuple[PoolReader, int]:
+        """The stream whose batches the learned parameters are judged on, and the size of these."""
+
+    def settle(self) -> None:
+        """Take BatchNorm's running statistics anew at the parameters as they are, ready for predictions.
+
+        Training does not depend on them.
+        """
+        statistics = self._statistics()
+        self.module.load_state_dict(statistics, strict=False)
+
+    def adapted(self, train: Part) -> dict[str, Tensor] | None:
+        """Return θ', with BatchNorm's statistics there, or None where there is no inner step."""
+        return None
+
+    def _statistics(self, parameters: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        reader, size = self.judged
+        rows = reader.again(SEED)
+        count = math.ceil(STATISTICS_ROWS / size)
+        return batch_statistics(self.module, (rows.read(size)[0] for _ in range(count)), parameters)
+
 
 class BatchRule(UpdateRule):
     """A rule whose updates draw one batch, and take the loss of it at the parameters as they are."""
@@ -44,6 +79,11 @@ class BatchRule(UpdateRule):
     def rows_per_update(self) -> int:
         """The batch size."""
         return self.stream.batch_size
+
+    @property
+    def judged(self) -> tuple[PoolReader, int]:
+        """The stream."""
+        return self.stream.reader, self.stream.batch_size
 
     def draw(self) -> tuple[Tensor, Tensor]:
         """Return x (batch, …) and y (batch,)."""
@@ -73,6 +113,7 @@ class MetaBalance(UpdateRule):
     """Algorithm 1 of the paper: the outer gradient over S pairs of support and query batches."""
 
     def __init__(self, meta: MetaGradient, stream: MetaBatchStream) -> None:
+        self.module = meta.model
         self.meta = meta
         self.stream = stream
 
@@ -80,6 +121,11 @@ class MetaBalance(UpdateRule):
     def rows_per_update(self) -> int:
         """S times the support and the query batch."""
         return self.stream.rows_per_draw
+
+    @property
+    def judged(self) -> tuple[PoolReader, int]:
+        """The query stream."""
+        return self.stream.query, self.stream.query_batch_size
 
     def draw(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """Return the support (x, y) and the query (z, t), with S in front."""
@@ -89,3 +135,20 @@ class MetaBalance(UpdateRule):
         """Accumulate the outer gradient."""
         support, query = batch
         return self.meta.backward(support, query).total
+
+    def adapted(self, train: Part) -> dict[str, Tensor]:
+        """Return θ', one inner step on rows of the support stream away, with BatchNorm's statistics there.
+
+        With BatchNorm the step is taken by support batches and as the meta steps take it. Otherwise it is
+        taken on all rows at once.
+        """
+        step = partial(adapt, self.module, self.meta.loss_fn, inner_lr=self.meta.inner_lr)
+        rows = self.stream.support.again(SEED)
+        if tracked_norms(self.module):
+            size = self.stream.support_batch_size
+            few = max(size, min(ADAPTED_ROWS, len(train)))
+            parameters = step(data=rows.read(few), batch_size=size)
+            return parameters | self._statistics(parameters)
+        natural = rows.strategy == "natural"  # which are these rows: no copy is made of them
+        data = (train.x, train.y) if natural else rows.read(len(train))
+        return step(data=data, chunk_size=rows_per_chunk(self.module, train.x))
