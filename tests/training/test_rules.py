@@ -103,7 +103,7 @@ def test_without_batch_norm_there_is_nothing_to_settle_and_a_step_takes_all_rows
     rule.settle()
     assert torch.equal(module.weight, before)
     torch.testing.assert_close(rule.adapted(train), adapt(module, CrossEntropy(), (train.x, train.y), 0.5))
-    # What the support strategy draws, where that is not the rows as they are: balanced ones have another mean.
+    # What the support strategy draws, where that is not the rows as they are.
     over, _ = meta_rule(module, support="over")
     assert not torch.allclose(over.adapted(train)["bias"], rule.adapted(train)["bias"], atol=1e-3)
 
