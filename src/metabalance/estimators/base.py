@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import EarlyStopping, GradientNormClipping
 from torch import Tensor, nn
 
+from metabalance.estimators.batches import Changes
 from metabalance.estimators.calibration import Calibration
 from metabalance.estimators.choices import (
     calibration_prior,
@@ -60,7 +61,7 @@ WATCHED_ROWS = 1024
 class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
     """The template of a fit; subclasses say which update rule trains and which parameters predict."""
 
-    # Set by the subclasses' constructors, whose signatures scikit-learn reads.
+    # Set by the subclasses' constructors, whose signatures scikit-learn reads; not all have a mixing.
     module: Any
     n_members: int
     hidden_sizes: Any
@@ -76,6 +77,8 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
     max_grad_norm: float | None
     ema_decay: float | None
     lr_schedule: str
+    augment: Any
+    mixing: Any = None
     max_epochs: int
     early_stopping: bool | int
     validation_fraction: float
@@ -116,8 +119,8 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
         Parameters
         ----------
         X : DataFrame or array of shape (n_rows, n_features), or array of shape (n_rows, …)
-            Numbers, booleans, strings, categories and missing values; arrays with more dimensions (images)
-            need ``module=``.
+            Numbers, booleans, strings, categories and missing values; images of shape (n_rows, channels,
+            height, width); other arrays need ``module=``.
         y : array of shape (n_rows,)
             Labels of any kind: numbers, strings, booleans; at least two classes.
 
@@ -174,8 +177,10 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
             chosen = choose_loss(
                 self.loss, self.class_weight, classes, train.codes, device, self.label_smoothing
             )
-            loss_fn = loss_on_outputs(chosen, module, prepared.holdouts)
+            changes = Changes.chosen(self.augment, self.mixing, train.x)
+            loss_fn = changes.loss(loss_on_outputs(chosen, module, prepared.holdouts))
             rule = self._make_rule(module, loss_fn, train, prepared.stream_options)
+            rule = changes.rule(rule, prepared.init_seed)
 
             watched = watched_rows(train.codes, WATCHED_ROWS, prepared.rng)
 
@@ -183,9 +188,7 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
                 predict = predict_probabilities if prepared.holdouts is None else predict_members
 
                 def predict_now() -> Callable[[Tensor], NDArray[np.float64]]:
-                    parameters = rule.adapted(train) if adapted else None
-                    if parameters is None:
-                        rule.settle()
+                    parameters = rule.ready(train, adapted)
                     return lambda rows: predict(module, rows, parameters)
 
                 if prepared.holdouts is None:
@@ -237,11 +240,11 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
     def _cross_fits(self) -> bool:
         """Whether every member holds out rows of its own, so that all rows are trained on and judge.
 
-        That takes rows which are known to be one of the table's: strategies that make rows up, and losses of
-        the user's own, get one part that all members hold out.
+        That takes rows known to be one of the table's: strategies that make rows up, mixed rows, and losses
+        of the user's own, get one part that all members hold out.
         """
         return (
-            self.module is None
+            (self.module, self.mixing) == (None, None)
             and self.n_members > 1
             and bool(self.early_stopping)
             and isinstance(self.loss, str)

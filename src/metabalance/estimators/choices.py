@@ -24,6 +24,7 @@ from metabalance.nn import (
     LogitAdjustedCrossEntropy,
     LossFunction,
     MemberLoss,
+    ResNet,
     RowLoss,
     TableNetwork,
     class_logits,
@@ -46,6 +47,10 @@ LOSSES: Mapping[str, Callable[[Tensor | None, Tensor, float], nn.Module]] = {
     ),
 }
 SMOOTHED_LOSSES = ("cross_entropy", "logit_adjusted")
+# The default network of images: narrow and shallow, for CPUs.
+IMAGE_WIDTH = 16
+IMAGE_BLOCKS = (1, 1, 1)
+MOST_CHANNELS = 4
 SCHEDULES = ("constant", "cosine")
 
 
@@ -221,24 +226,28 @@ def choose_module(
     n_outputs = 1 if n_classes == 2 else n_classes
     built: nn.Module
     if module is None:
-        if example.ndim != 2:
-            raise ValueError(
-                f"the default network takes tables of shape (n, features), got X of shape (n, "
-                f"{', '.join(map(str, example.shape[1:]))}): pass module= for such data, or flatten it"
-            )
         if options:
             raise ValueError(
                 f"module__{next(iter(options))} was given without module=; the default network takes "
                 "hidden_sizes and dropout"
             )
-        built = TableNetwork(
-            example.shape[1],
-            n_outputs,
-            n_members=n_members,
-            hidden_sizes=hidden_sizes,
-            dropout=dropout,
-            **({} if layout is None else layout.options()),
-        )
+        if example.ndim == 4:
+            built = _image_network(example, n_outputs)
+        elif example.ndim == 2:
+            built = TableNetwork(
+                example.shape[1],
+                n_outputs,
+                n_members=n_members,
+                hidden_sizes=hidden_sizes,
+                dropout=dropout,
+                **({} if layout is None else layout.options()),
+            )
+        else:
+            raise ValueError(
+                "the default networks take tables of shape (n, features) and images of shape (n, channels, "
+                f"height, width), got X of shape (n, {', '.join(map(str, example.shape[1:]))}): pass module= "
+                "for such data, or flatten it"
+            )
     elif isinstance(module, nn.Module):
         if options:
             raise ValueError(
@@ -254,6 +263,16 @@ def choose_module(
         raise TypeError(f"module must be a torch.nn.Module class or instance, got {module!r}")
     _check_output(built.to(example.device), example, n_classes)
     return built
+
+
+def _image_network(example: Tensor, n_outputs: int) -> ResNet:
+    channels, _, last = example.shape[1:]
+    if channels > MOST_CHANNELS and last <= MOST_CHANNELS:
+        raise ValueError(
+            f"X of shape (n, {', '.join(map(str, example.shape[1:]))}) seems to have its channels last: they "
+            "come first, X.transpose(0, 3, 1, 2)"
+        )
+    return ResNet(n_outputs, width=IMAGE_WIDTH, blocks=IMAGE_BLOCKS, in_channels=channels)
 
 
 def _check_output(module: nn.Module, example: Tensor, n_classes: int) -> None:

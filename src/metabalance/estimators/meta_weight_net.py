@@ -38,7 +38,7 @@ class MetaWeightNetClassifier(ImbalancedClassifier):
         as they are by default, it corrects twice. One of your own must be a mean over rows that
         ``torch.vmap`` can take apart.
     module, n_members, hidden_sizes, dropout, numerical_embedding, n_bins, class_weight, \
-label_smoothing, optimizer, lr, weight_decay, max_grad_norm, ema_decay, lr_schedule, max_epochs, \
+label_smoothing, augment, optimizer, lr, weight_decay, max_grad_norm, ema_decay, lr_schedule, max_epochs, \
 early_stopping, validation_fraction, refit, scoring, calibration, callbacks, device, random_state, verbose
         As in `NeuralClassifier`.
     **module_and_optimizer_parameters
@@ -90,6 +90,7 @@ early_stopping, validation_fraction, refit, scoring, calibration, callbacks, dev
         loss: Any = "cross_entropy",
         class_weight: Any = None,
         label_smoothing: float = 0.0,
+        augment: Any = None,
         optimizer: Any = "adamw",
         lr: float = 0.003,
         weight_decay: float = 0.01,
@@ -123,6 +124,7 @@ early_stopping, validation_fraction, refit, scoring, calibration, callbacks, dev
         self.loss = loss
         self.class_weight = class_weight
         self.label_smoothing = label_smoothing
+        self.augment = augment
         self.optimizer = optimizer
         self.lr = lr
         self.weight_decay = weight_decay

@@ -54,11 +54,13 @@ class MetaBalanceClassifier(ImbalancedClassifier):
         with BatchNorm, which are much better there, and θ, which is cheaper and as good, for others
         (``paper/FINDINGS.md``). Early stopping scores the same ones. May be changed after the fit.
     module, n_members, hidden_sizes, dropout, numerical_embedding, n_bins, loss, \
-class_weight, label_smoothing, optimizer, lr, weight_decay, max_grad_norm, ema_decay, lr_schedule, \
+class_weight, label_smoothing, augment, optimizer, lr, weight_decay, max_grad_norm, ema_decay, lr_schedule, \
 max_epochs, early_stopping, validation_fraction, refit, scoring, calibration, callbacks, device, \
 random_state, verbose
         As in `NeuralClassifier`. ``loss="logit_adjusted"`` is meant for natural batches: with balanced query
         batches, as they are by default, it corrects twice.
+    mixing : {"mixup", "cutmix"}, `metabalance.nn.Mixing` or None, default=None
+        Mix the query batches, each on its own, as in `NeuralClassifier`.
     **module_and_optimizer_parameters
         ``module__…`` and ``optimizer__…``.
 
@@ -113,6 +115,8 @@ random_state, verbose
         loss: Any = "cross_entropy",
         class_weight: Any = None,
         label_smoothing: float = 0.0,
+        augment: Any = None,
+        mixing: Any = None,
         optimizer: Any = "adamw",
         lr: float = 0.003,
         weight_decay: float = 0.01,
@@ -150,6 +154,8 @@ random_state, verbose
         self.loss = loss
         self.class_weight = class_weight
         self.label_smoothing = label_smoothing
+        self.augment = augment
+        self.mixing = mixing
         self.optimizer = optimizer
         self.lr = lr
         self.weight_decay = weight_decay

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from skorch.callbacks import Callback
 
+from metabalance.estimators.batches import check_augment, check_mixing
 from metabalance.estimators.calibration import PRIORS
 from metabalance.estimators.choices import SCHEDULES, check_label_smoothing, check_scoring
 from metabalance.estimators.layout import EMBEDDINGS
@@ -73,6 +74,8 @@ def check_shared_parameters(estimator: Any) -> None:
         check_number("max_grad_norm", estimator.max_grad_norm, above=0)
     if estimator.ema_decay is not None:
         check_number("ema_decay", estimator.ema_decay, above=0, below=1)
+    check_augment(estimator.augment)
+    check_mixing(estimator.mixing)
     check_positive_int("max_epochs", estimator.max_epochs)
     check_choice("lr_schedule", estimator.lr_schedule, SCHEDULES)
     if not isinstance(estimator.early_stopping, bool | np.bool_):

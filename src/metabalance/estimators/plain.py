@@ -28,8 +28,9 @@ class NeuralClassifier(ImbalancedClassifier):
     module : torch.nn.Module class or instance, optional
         The network, taking float32 of shape (batch, …) and returning logits of shape (batch, n_classes), or
         (batch, 1) for two classes. A class is built with the ``module__…`` parameters, and its arguments
-        named ``n_inputs`` and ``n_outputs`` are filled in. By default `metabalance.nn.TableNetwork`, the
-        average of several small perceptrons.
+        named ``n_inputs`` and ``n_outputs`` are filled in. By default, for tables,
+        `metabalance.nn.TableNetwork`, the average of several small perceptrons, and for images of shape
+        (n, channels, height, width) a narrow `metabalance.nn.ResNet`.
     n_members : int, default=8
         Perceptrons in the default network. They are trained side by side, and (where rows are drawn as they
         are, by "natural", "under" and "over") each holds out rows of its own, so that all rows are trained on
@@ -55,6 +56,13 @@ class NeuralClassifier(ImbalancedClassifier):
     label_smoothing : float in [0, 1), default=0
         Share of every row's target that is spread over all classes, in the cross-entropy and the logit-
         adjusted loss; a row's weight stays that of its own class.
+    augment : {"crop-and-flip", "crop"}, callable or None, default=None
+        What training batches go through, drawn anew each time: for images a shift by up to an eighth of
+        their shorter side in both directions (`metabalance.nn.CropAndFlip`), with mirror images or without.
+        A callable takes standardised rows (…, *shape of a row) and a `torch.Generator` on the CPU.
+    mixing : {"mixup", "cutmix"}, `metabalance.nn.Mixing` or None, default=None
+        Blend the rows of a batch, or paste boxes of images into one another, and their labels with them.
+        Members of the default network then hold the same rows out.
     sam_rho : float or None, default=None
         Train by `metabalance.training.SAM` with this radius, in two passes over each batch; 0.05 is usual.
     optimizer : {"adamw", "adam", "sgd"} or torch.optim class, default="adamw"
@@ -151,6 +159,8 @@ class NeuralClassifier(ImbalancedClassifier):
         loss: Any = "cross_entropy",
         class_weight: Any = None,
         label_smoothing: float = 0.0,
+        augment: Any = None,
+        mixing: Any = None,
         sam_rho: float | None = None,
         optimizer: Any = "adamw",
         lr: float = 0.003,
@@ -181,6 +191,8 @@ class NeuralClassifier(ImbalancedClassifier):
         self.loss = loss
         self.class_weight = class_weight
         self.label_smoothing = label_smoothing
+        self.augment = augment
+        self.mixing = mixing
         self.sam_rho = sam_rho
         self.optimizer = optimizer
         self.lr = lr

@@ -12,7 +12,7 @@ from metabalance.nn.losses import (
 )
 from metabalance.nn.margins import CosineLinear, LDAMLoss
 from metabalance.nn.member_loss import MemberLoss
-from metabalance.nn.mixing import CutMix, MixedBatch, Mixup
+from metabalance.nn.mixing import CutMix, MixedBatch, MixedLoss, Mixing, Mixup
 from metabalance.nn.mlp import MLP
 from metabalance.nn.piecewise import PiecewiseLinear
 from metabalance.nn.resnet import ResNet
@@ -30,6 +30,8 @@ __all__ = [
     "LossFunction",
     "MemberLoss",
     "MixedBatch",
+    "MixedLoss",
+    "Mixing",
     "Mixup",
     "PiecewiseLinear",
     "ResNet",

@@ -29,9 +29,45 @@ class MixedBatch(NamedTuple):
     other: Tensor
     share: float
 
+    @property
+    def target(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The labels of both, and the share for each row, as `MixedLoss` takes them."""
+        return self.y, self.other, self.x.new_full((len(self.y),), self.share)
+
     def loss(self, loss_fn: LossFunction, output: Tensor) -> Tensor:
         """Return share · loss(output, y) + (1 − share) · loss(output, other)."""
-        return self.share * loss_fn(output, self.y) + (1 - self.share) * loss_fn(output, self.other)
+        return MixedLoss(loss_fn)(output, self.target)
+
+
+class MixedLoss:
+    """A loss of mixed batches: the mean of both labels' losses, weighted by their shares.
+
+    Parameters
+    ----------
+    loss_fn : callable
+        ``(output, labels) -> scalar tensor``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from metabalance.nn import MixedLoss, Mixup
+    >>> x, y = torch.eye(4), torch.arange(4)
+    >>> batch = Mixup()(x, y, torch.Generator().manual_seed(0))
+    >>> loss_fn = MixedLoss(torch.nn.functional.cross_entropy)
+    >>> torch.allclose(loss_fn(batch.x, batch.target), batch.loss(torch.nn.functional.cross_entropy, batch.x))
+    True
+    """
+
+    def __init__(self, loss_fn: LossFunction) -> None:
+        self.loss_fn = loss_fn
+
+    def __call__(self, output: Tensor, target: Tensor | tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """Return the loss of labels, or of a mixed batch's labels, others and shares of shape (batch,)."""
+        if isinstance(target, Tensor):
+            return self.loss_fn(output, target)
+        y, other, shares = target
+        share = shares[0]  # one for the batch
+        return share * self.loss_fn(output, y) + (1 - share) * self.loss_fn(output, other)
 
 
 class Mixing(ABC):

@@ -2,6 +2,7 @@
 
 from metabalance.training.budget import MAX_ROWS_PER_EPOCH, MIN_ROWS_PER_EPOCH, EpochBudget
 from metabalance.training.callbacks import CosineSchedule, EpochProgress, EpochScores, WeightAveraging
+from metabalance.training.changed import Augmentation, ChangedBatches
 from metabalance.training.data import Part, stratified_holdout, watched_rows
 from metabalance.training.holdouts import Holdouts, cross_fitted_holdouts
 from metabalance.training.looks import Look, look_at_members, look_at_parts
@@ -18,6 +19,8 @@ __all__ = [
     "MAX_ROWS_PER_EPOCH",
     "MIN_ROWS_PER_EPOCH",
     "SAM",
+    "Augmentation",
+    "ChangedBatches",
     "CosineSchedule",
     "EpochBudget",
     "EpochProgress",

@@ -60,6 +60,13 @@ class UpdateRule(ABC):
         """Return θ', with BatchNorm's statistics there, or None where there is no inner step."""
         return None
 
+    def ready(self, train: Part, adapted: bool) -> dict[str, Tensor] | None:
+        """Make ready for predictions: return θ', or None where the module's own parameters predict."""
+        parameters = self.adapted(train) if adapted else None
+        if parameters is None:
+            self.settle()
+        return parameters
+
     def _statistics(self, parameters: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         reader, size = self.judged
         rows = reader.again(SEED)

@@ -1,0 +1,90 @@
+"""Training batches changed on their way to an update: augmented, and mixed with one another."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from metabalance.nn import Mixing
+from metabalance.training.data import Part
+from metabalance.training.rules import UpdateRule
+
+Augmentation = Callable[[Tensor, Generator], Tensor]
+Pair = tuple[Any, Any]
+
+
+class ChangedBatches(UpdateRule):
+    """An update rule whose batches are augmented, and whose batches or query batches are mixed.
+
+    What predictions are made with, such as BatchNorm's statistics and θ', is taken from rows as they are.
+
+    Parameters
+    ----------
+    rule : UpdateRule
+        With `metabalance.nn.MixedLoss` as its loss where batches are mixed.
+    augment : callable, optional
+        ``(rows, generator) -> rows`` of the same shape (…, *shape of a row).
+    mixing : Mixing, optional
+        Mixes the batch of plain training, and the query batch of each meta step, one at a time.
+    seed : int
+        Of the random changes, which are drawn on the CPU.
+    """
+
+    def __init__(
+        self, rule: UpdateRule, augment: Augmentation | None, mixing: Mixing | None, seed: int
+    ) -> None:
+        self.rule = rule
+        self.module = rule.module
+        self.augment = augment
+        self.mixing = mixing
+        self.generator = Generator().manual_seed(seed)
+
+    @property
+    def rows_per_update(self) -> int:
+        """As of the rule."""
+        return self.rule.rows_per_update
+
+    @property
+    def judged(self) -> Any:
+        """As of the rule."""
+        return self.rule.judged
+
+    def draw(self) -> Any:
+        """Return the rule's next batch, changed."""
+        batch = self.rule.draw()
+        if isinstance(batch[0], Tensor):
+            return self._mixed(self._augmented(batch))
+        support, query = map(self._augmented, batch)
+        if self.mixing is None:
+            return support, query
+        steps = [self._mixed((x, y)) for x, y in zip(*query, strict=True)]
+        rows = torch.stack([x for x, _ in steps])
+        parts = [torch.stack(part) for part in zip(*(target for _, target in steps), strict=True)]
+        return support, (rows, tuple(parts))
+
+    def backward(self, batch: Any) -> Tensor:
+        """As of the rule."""
+        return self.rule.backward(batch)
+
+    def adapted(self, train: Part) -> dict[str, Tensor] | None:
+        """As of the rule."""
+        return self.rule.adapted(train)
+
+    def _augmented(self, pair: Pair) -> Pair:
+        x, y = pair
+        if self.augment is None:
+            return x, y
+        changed = self.augment(x, self.generator)
+        if not isinstance(changed, Tensor) or changed.shape != x.shape:
+            found = tuple(changed.shape) if isinstance(changed, Tensor) else type(changed).__name__
+            raise ValueError(
+                f"augment must return a tensor of the shape it was given, {tuple(x.shape)}, got {found}"
+            )
+        return changed, y
+
+    def _mixed(self, pair: Pair) -> Pair:
+        if self.mixing is None:
+            return pair
+        batch = self.mixing(*pair, self.generator)
+        return batch.x, batch.target
