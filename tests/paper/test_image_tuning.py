@@ -7,6 +7,7 @@ import pytest
 import torch
 from paper.images import study, tuning, units
 from paper.images.places import best_place
+from paper.store import RESULTS
 
 from tests.paper.test_images import NETWORK, images
 
@@ -90,3 +91,28 @@ def test_digits_are_halved():
     assert train.images.shape[1:] == (1, 8, 8)
     assert (len(train.y), len(test.y)) == (898, 899)
     assert train.images.max() == 255
+
+
+def test_the_tuned_rows_are_the_best_of_the_committed_tuning():
+    config, rows = units.load_config("tuning"), units.load_config("rows")
+    for family, about in config.items():
+        if not isinstance(about, dict):
+            continue
+        scores = {}
+        for name, own in tuning.drawn_settings(about["recipe"], about["settings"]).items():
+            paths = [
+                units.unit_of("cifar10-cpu-tuning", "cpu", "severe", f"{family}/{name}", seed, own).path(
+                    RESULTS
+                )
+                for seed in config["seeds"]
+            ]
+            assert paths[0].exists(), paths[0]
+            if all(path.exists() for path in paths):
+                scores[name] = (*best_place([json.loads(path.read_text()) for path in paths]), own)
+        assert len(scores) == about["kept"]
+        _, place, own = max(scores.values(), key=lambda found: found[0])
+        chosen = units.unit_of("", "cpu", "severe", family, 0, rows[family])
+        wanted = units.unit_of("", "cpu", "severe", family, 0, own)
+        given = {key: value for key, value in wanted.recipe.items() if value != ""}
+        assert dict(chosen.recipe) == given
+        assert rows[family].get("place", "θ") == place

@@ -115,7 +115,7 @@ def test_with_batch_norm_a_step_is_taken_by_support_batches() -> None:
     rows = rule.stream.support.again(0).read(60)
     parameters = adapt(module, CrossEntropy(), rows, 0.5, batch_size=8)
     query = rule.stream.query.again(0)
-    statistics = batch_statistics(module, [query.read(6)[0] for _ in range(342)], parameters)
+    statistics = batch_statistics(module, [query.read(6)[0] for _ in range(171)], parameters)
     torch.testing.assert_close(found, parameters | statistics)
     assert set(statistics) == {"1.running_mean", "1.running_var", "1.num_batches_tracked"}
     at_theta = batch_statistics(module, [rule.stream.query.again(0).read(6)[0]])

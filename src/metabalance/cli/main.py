@@ -18,7 +18,7 @@ from metabalance import (
 from metabalance.cli.data import load_data
 from metabalance.cli.errors import INTERRUPTED, complain, one_line_errors
 from metabalance.cli.outputs import MODEL_FILES, REPORT_FILES, check_folder, check_table_path, write_table
-from metabalance.cli.scoring import load_any_model, read_for, score_table
+from metabalance.cli.scoring import load_any_model, score
 from metabalance.cli.tables import (
     console,
     finished_epochs,
@@ -32,6 +32,7 @@ from metabalance.cli.tables import (
     training_summary,
 )
 from metabalance.datasets import BUILTIN
+from metabalance.estimators.batches import AUGMENTATIONS
 from metabalance.evaluation import DEFAULT_METHODS, method_names
 from metabalance.search import PAPER_STRATEGIES
 from metabalance.search.classifier import RESULTS_FILE
@@ -63,7 +64,8 @@ DataArgument = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help=f"A .csv, .csv.gz, .tsv or .parquet file, or a built-in name: {', '.join(BUILTIN)}.",
+        help="A .csv, .csv.gz, .tsv or .parquet file, a folder of images with a folder for each class, an "
+        f".npz file of images, or a built-in name: {', '.join(BUILTIN)}.",
     ),
 ]
 TargetOption = Annotated[
@@ -73,6 +75,24 @@ DropOption = Annotated[
     list[str] | None,
     typer.Option(
         "--drop", metavar="COLUMN", help="A column to leave out, such as an identifier; may be repeated."
+    ),
+]
+ImageSizeOption = Annotated[
+    int | None,
+    typer.Option(
+        "--image-size",
+        metavar="PIXELS",
+        min=1,
+        help="Height and width to bring the images of a folder to.",
+        show_default="as they are, all alike",
+    ),
+]
+AugmentOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help=f"What training images go through: {' or '.join(AUGMENTATIONS)}.",
+        show_default="nothing",
     ),
 ]
 EpochsOption = Annotated[
@@ -110,7 +130,8 @@ def _root(
     "compare",
     epilog="Examples:\n\n"
     "`metabalance compare digits-severe --report out/`\n\n"
-    "`metabalance compare fraud.csv --target Class --methods naive,smote,metabalance:natural/over`",
+    "`metabalance compare fraud.csv --target Class --methods naive,smote,metabalance:natural/over`\n\n"
+    "`metabalance compare photos/ --image-size 32 --augment crop-and-flip --report out/`",
 )
 @one_line_errors
 def compare_command(
@@ -136,6 +157,8 @@ def compare_command(
         Path | None, typer.Option(metavar="FOLDER", help="Folder to write report.html and results.json in.")
     ] = None,
     drop: DropOption = None,
+    image_size: ImageSizeOption = None,
+    augment: AugmentOption = None,
     scoring: ScoringOption = None,
     epochs: EpochsOption = 50,
     jobs: JobsOption = -1,
@@ -144,7 +167,7 @@ def compare_command(
     """Train several methods on the same folds of DATA and print a leaderboard."""
     if report is not None:
         check_folder(report, "--report", REPORT_FILES)
-    dataset = load_data(data, target, drop or [])
+    dataset = load_data(data, target, drop or [], image_size, progress=shows_progress())
     comparison = compare(
         dataset.X,
         dataset.y,
@@ -153,6 +176,7 @@ def compare_command(
         n_seeds=seeds,
         scoring=scoring,
         max_epochs=epochs,
+        network=None if augment is None else {"augment": augment},
         random_state=random_state,
         n_jobs=jobs,
         verbose=int(shows_progress()),
@@ -188,6 +212,8 @@ def fit_command(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to save the model in.")],
     target: TargetOption = None,
     drop: DropOption = None,
+    image_size: ImageSizeOption = None,
+    augment: AugmentOption = None,
     support: Annotated[
         str | None,
         typer.Option(
@@ -210,9 +236,10 @@ def fit_command(
     if sampler is not None and (support is not None or query is not None):
         raise ValueError("--sampler trains without MetaBalance: leave out --support and --query")
     check_folder(out, "--out", MODEL_FILES)
-    dataset = load_data(data, target, drop or [])
+    dataset = load_data(data, target, drop or [], image_size, progress=shows_progress())
     shared: dict[str, Any] = {
         "scoring": scoring,
+        "augment": augment,
         "max_epochs": epochs,
         "random_state": random_state,
         "verbose": int(shows_progress()),
@@ -242,6 +269,8 @@ def search_command(
     data: DataArgument,
     target: TargetOption = None,
     drop: DropOption = None,
+    image_size: ImageSizeOption = None,
+    augment: AugmentOption = None,
     support: Annotated[
         list[str] | None,
         typer.Option(
@@ -285,10 +314,10 @@ def search_command(
         check_folder(report, "--report", REPORT_FILES)
     if out is not None:
         check_folder(out, "--out", (*MODEL_FILES, RESULTS_FILE))
-    dataset = load_data(data, target, drop or [])
+    dataset = load_data(data, target, drop or [], image_size, progress=shows_progress())
     watched = int(shows_progress())
     search = MSMetaBalanceClassifier(
-        MetaBalanceClassifier(max_epochs=epochs, verbose=watched),
+        MetaBalanceClassifier(max_epochs=epochs, augment=augment, verbose=watched),
         support_samplers=support or PAPER_STRATEGIES,
         query_samplers=query or PAPER_STRATEGIES,
         param_grid={"inner_lr": inner_lr} if inner_lr else None,
@@ -331,14 +360,17 @@ def predict_command(
     ],
     data: Annotated[
         str,
-        typer.Argument(metavar="DATA", help="A .csv, .csv.gz, .tsv or .parquet file with the same columns."),
+        typer.Argument(
+            metavar="DATA",
+            help="A .csv, .csv.gz, .tsv or .parquet file with the same columns, or a folder of images.",
+        ),
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="File to write: .csv, .csv.gz or .parquet.")],
 ) -> None:
     """Write the rows of DATA with a predicted label and the probability of each class."""
     check_table_path(out, data)
     network = load_any_model(model)
-    scored = score_table(network, read_for(network, data))
+    scored = score(network, data, progress=shows_progress())
     write_table(scored, out)
     with console():
         typer.echo(f"written: {out}, {prediction_summary(scored['prediction'])}")

@@ -1,4 +1,4 @@
-"""Scoring a table with a saved model."""
+"""Scoring a table, or a folder of images, with a saved model."""
 
 from pathlib import Path
 from typing import Any
@@ -7,6 +7,7 @@ import pandas as pd
 
 from metabalance import MetaBalanceClassifier, MetaWeightNetClassifier, NeuralClassifier
 from metabalance.datasets import read_table
+from metabalance.datasets.images import image_files, read_images
 from metabalance.estimators.persistence import load_model
 
 
@@ -14,6 +15,31 @@ def load_any_model(path: Path) -> Any:
     """Return the saved estimator, of whichever class it is."""
     known = (MetaBalanceClassifier, MetaWeightNetClassifier, NeuralClassifier)
     return load_model({c.__name__: c for c in known}, path)
+
+
+def score(model: Any, path: str, *, progress: bool = False) -> pd.DataFrame:
+    """Read what is at path, and return it with the predictions: a table, or the names of image files.
+
+    Images are brought to the size of those that the model was trained on.
+
+    Raises
+    ------
+    ValueError
+        If the model was trained on images and path is no folder, or the other way round.
+    """
+    shape, is_folder = model.input_shape_, Path(path).is_dir()
+    if len(shape) != 3:
+        if is_folder:
+            raise ValueError(f"{path} is a folder, but the model was trained on a table: give a file")
+        return score_table(model, read_for(model, path))
+    if not is_folder:
+        raise ValueError(
+            f"the model was trained on images of {' × '.join(map(str, shape))} pixels (channels first): "
+            f"give a folder of images, which {path} is not"
+        )
+    files = image_files(Path(path))
+    pixels = read_images(files, (shape[1], shape[2]), shape[0], progress=progress)
+    return _with_predictions(model, pd.DataFrame({"file": [str(file) for file in files]}), pixels)
 
 
 def read_for(model: Any, path: str) -> pd.DataFrame:
@@ -38,7 +64,11 @@ def score_table(model: Any, frame: pd.DataFrame) -> pd.DataFrame:
     ValueError
         If a column of the training data is missing, or the frame has one of the names to be added.
     """
-    probabilities = model.predict_proba(_features(model, frame))
+    return _with_predictions(model, frame, _features(model, frame))
+
+
+def _with_predictions(model: Any, frame: pd.DataFrame, rows: Any) -> pd.DataFrame:
+    probabilities = model.predict_proba(rows)
     added = {"prediction": model.classes_[probabilities.argmax(axis=1)]}
     added |= {f"probability_{label}": probabilities[:, code] for code, label in enumerate(model.classes_)}
     taken = [name for name in added if name in frame.columns]

@@ -1,7 +1,7 @@
 """Image sets of one's own: a folder for each class, or a file of arrays."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -71,29 +71,45 @@ def load_image_folder(
             f"{str(root)!r} must hold a folder for each of at least two classes, found "
             f"{', '.join(names) or 'none'}"
         )
-    files = [(file, code) for code, name in enumerate(names) for file in _image_files(root / name)]
-    shown: Iterable[tuple[Path, int]] = files
-    if progress:
-        shown = track(files, f"reading {root.name}", console=Console(stderr=True))
-    first, pixels = files[0][0], _read(files[0][0], size, channels)
-    images = np.empty((len(files), *pixels.shape), dtype=np.uint8)
-    for row, (file, _) in zip(images, shown, strict=True):
-        pixels = _read(file, size, channels)
-        if pixels.shape != row.shape:
-            raise ValueError(
-                f"{str(file)!r} has {pixels.shape[1]} × {pixels.shape[2]} pixels and {str(first)!r} "
-                f"{row.shape[1]} × {row.shape[2]}: give the size to bring them to"
-            )
-        row[...] = pixels
+    files = [image_files(root / name) for name in names]
+    in_order = [file for of_class in files for file in of_class]
+    pixels = read_images(in_order, size, channels, title=root.name, progress=progress)
     return ImageSet(
         title=root.resolve().name,
-        images=torch.from_numpy(images),
-        y=np.array([code for _, code in files], dtype=np.int64),
+        images=torch.from_numpy(pixels),
+        y=np.repeat(np.arange(len(names)), [len(of_class) for of_class in files]),
         classes=tuple(names),
     )
 
 
-def _image_files(folder: Path) -> list[Path]:
+def read_images(
+    files: Sequence[Path],
+    size: tuple[int, int] | None,
+    channels: int,
+    *,
+    title: str = "images",
+    progress: bool = False,
+) -> NDArray[np.uint8]:
+    """Read image files, at least one, to an array of shape (n, channels, height, width)."""
+    shown: Iterable[Path] = (
+        track(files, f"reading {title}", console=Console(stderr=True)) if progress else files
+    )
+    first = _read(files[0], size, channels)
+    images = np.empty((len(files), *first.shape), dtype=np.uint8)
+    for row, file in zip(images, shown, strict=True):
+        pixels = _read(file, size, channels)
+        if pixels.shape != row.shape:
+            raise ValueError(
+                f"{str(file)!r} has {pixels.shape[1]} × {pixels.shape[2]} pixels and {str(files[0])!r} "
+                f"{row.shape[1]} × {row.shape[2]}: give the size to bring them to (on the command line "
+                "--image-size)"
+            )
+        row[...] = pixels
+    return images
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The images anywhere in a folder, by name; ValueError if there is none."""
     files = [
         file
         for file in sorted(folder.rglob("*"))

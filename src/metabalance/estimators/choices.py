@@ -48,7 +48,7 @@ LOSSES: Mapping[str, Callable[[Tensor | None, Tensor, float], nn.Module]] = {
 }
 SMOOTHED_LOSSES = ("cross_entropy", "logit_adjusted")
 # The default network of images: narrow and shallow, for CPUs.
-IMAGE_WIDTH = 16
+IMAGE_WIDTH = 8
 IMAGE_BLOCKS = (1, 1, 1)
 MOST_CHANNELS = 4
 SCHEDULES = ("constant", "cosine")

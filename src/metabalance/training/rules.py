@@ -20,7 +20,7 @@ from metabalance.sampling.readers import PoolReader
 from metabalance.training.data import Part
 from metabalance.training.prediction import rows_per_chunk
 
-STATISTICS_ROWS = 2048  # at least, that BatchNorm's statistics for predictions are taken from
+STATISTICS_ROWS = 1024  # at least, that BatchNorm's statistics for predictions are taken from
 ADAPTED_ROWS = 2048  # at most, that a step to θ' is taken on where BatchNorm looks at batches
 SEED = 0  # of these rows: the same ones after every epoch, so that its scores can be compared
 
