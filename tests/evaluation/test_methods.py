@@ -47,6 +47,10 @@ def test_every_strategy_is_a_baseline() -> None:
         ("focal", NeuralClassifier, {"loss": "focal"}, None),
         ("class-weighted", NeuralClassifier, {"class_weight": "balanced"}, None),
         ("sam", NeuralClassifier, {"sam_rho": 0.05}, None),
+        ("mixup", NeuralClassifier, {"mixing": "mixup"}, None),
+        ("cutmix", NeuralClassifier, {"mixing": "cutmix"}, None),
+        ("over-mixup", NeuralClassifier, {"mixing": "mixup", "sampler": "over"}, None),
+        ("over-cutmix", NeuralClassifier, {"mixing": "cutmix", "sampler": "over"}, None),
         ("class-balanced", NeuralClassifier, {"class_weight": "effective_number"}, None),
         (
             "class-balanced-focal",

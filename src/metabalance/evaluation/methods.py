@@ -124,6 +124,26 @@ def _fixed_methods() -> dict[str, Method]:
             "data as they are",
             _network(sam_rho=0.05),
         ),
+        "mixup": (
+            "Mixup",
+            "plain training on blended rows (Zhang et al. 2018), as they come",
+            _network(mixing="mixup"),
+        ),
+        "cutmix": (
+            "CutMix",
+            "plain training on images with boxes of others pasted in (Yun et al. 2019), as they come",
+            _network(mixing="cutmix"),
+        ),
+        "over-mixup": (
+            "Oversampling + mixup",
+            "plain training on blended rows of classes drawn alike often",
+            _network(sampler="over", mixing="mixup"),
+        ),
+        "over-cutmix": (
+            "Oversampling + CutMix",
+            "plain training on images of classes drawn alike often, with boxes of others pasted in",
+            _network(sampler="over", mixing="cutmix"),
+        ),
         "meta-weight-net": (
             "Meta-Weight-Net",
             "rows weighted by a network of their loss that learns from balanced batches (Shu et al. 2019)",
