@@ -1,5 +1,6 @@
 """Which rows form the next batch: the sampling strategies and the streams that draw from them."""
 
+from metabalance.sampling.loading import MetaDataLoader
 from metabalance.sampling.remembered import Remembered, chooses_rows
 from metabalance.sampling.resampling import resample
 from metabalance.sampling.strategies import STRATEGIES, SamplerLike, Strategy, resolve_strategy
@@ -9,6 +10,7 @@ __all__ = [
     "STRATEGIES",
     "BatchStream",
     "MetaBatchStream",
+    "MetaDataLoader",
     "Remembered",
     "SamplerLike",
     "Strategy",
