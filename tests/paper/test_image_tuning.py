@@ -78,7 +78,7 @@ def test_the_best_place_is_the_best_on_average():
 @pytest.mark.usefixtures("small")
 def test_the_study_scores_all_ways(tmp_path, monkeypatch):
     monkeypatch.setitem(study.INNER_LRS, "cifar10", (0.1,))
-    monkeypatch.setattr(study, "SEEDS", (1,))
+    monkeypatch.setitem(study.SEEDS, "cifar10", (1,))
     call(study, monkeypatch, "--tasks", "cifar10", "--results", tmp_path)
     (path,) = tmp_path.rglob("*.json")
     assert str(path.relative_to(tmp_path)) == "cifar10-cpu-study/severe/inner-lr-0.1/1.json"

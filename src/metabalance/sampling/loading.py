@@ -140,7 +140,7 @@ class MetaDataLoader:
 
 
 def _inputs_of(items: Any) -> Any:
-    """Collated items without their labels; several inputs as a tuple, which models take as their arguments."""
+    """Collated items without their labels; several inputs as a tuple, a model's arguments."""
     if isinstance(items, list | tuple):
         return items[0] if len(items) == 2 else tuple(items)
     return items
