@@ -9,7 +9,7 @@ import torch
 from paper.images import run, units
 from paper.images.adaptation import Way, adapted
 from paper.images.losses import losses_for
-from paper.images.places import places_of
+from paper.images.places import best_place, places_of
 from paper.images.scores import recalls, score, score_thresholds
 from paper.images.steps import MetaStep
 from paper.images.task import make_task
@@ -138,8 +138,8 @@ def test_every_row_learns_the_tints(task, row):
     first, last = curve
     assert first["update"] < last["update"]
     assert sum("θ" in name for name in last) == (3 if recipe["kind"] == "meta" else 1)
-    best = max(np.mean(curve[-1][name]) for name in ("test", "test, prior corrected"))
-    assert best > 0.5  # a third is chance
+    accuracy, _ = best_place([{"curve": curve}])  # running statistics of so few updates are noise
+    assert accuracy > 0.5  # a third is chance
 
 
 def test_the_same_seed_gives_the_same_curve(task):
