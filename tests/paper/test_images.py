@@ -131,7 +131,9 @@ def test_statistics_are_taken_anew_from_the_rows_asked_for(task):
 @pytest.mark.parametrize("row", list(units.load_config("rows")))
 def test_every_row_learns_the_tints(task, row):
     recipe = recipe_of(row)
-    recipe |= {"batch_size": 32, "lr": 0.02} if recipe["kind"] == "plain" else {"lr": 0.02}
+    recipe["lr"] = 0.02 if recipe["kind"] != "plain" or recipe.get("loss") == "ldam" else 0.05
+    if recipe["kind"] == "plain":
+        recipe["batch_size"] = 32
     if recipe["kind"] == "meta":
         recipe["meta_steps"] = 2
     curve = list(Training(task, recipe, NETWORK, 0, rows=2600, scores=2).run())
