@@ -46,6 +46,15 @@ def test_every_change_changes_the_result_and_the_same_seed_does_not(images, esti
     np.testing.assert_array_equal(changed, same)
 
 
+def test_images_are_predicted_at_the_adapted_parameters_whatever_the_network(images):
+    X, y = images
+    flat = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 3))
+    net = MetaBalanceClassifier(module=flat, inner_lr=0.5, max_epochs=1, random_state=0).fit(X, y)
+    auto = net.predict_proba(X)
+    np.testing.assert_array_equal(auto, net.set_params(predict_with="adapted").predict_proba(X))
+    assert np.abs(auto - net.set_params(predict_with="meta").predict_proba(X)).max() > 1e-3
+
+
 def test_mixup_on_tables_with_one_part_held_out_by_all(binary):
     X, y = binary
     net = NeuralClassifier(mixing=Mixup(alpha=0.2), **QUICK).fit(X, y)

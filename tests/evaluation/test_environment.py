@@ -11,6 +11,7 @@ def test_versions_and_hardware_are_told() -> None:
     assert described["torch"] == torch.__version__
     assert int(described["cores"]) >= 1
     assert described["processor"]
+    assert ("accelerator" in described) == torch.cuda.is_available()
 
 
 def test_a_package_that_is_not_there_is_said_so(monkeypatch) -> None:

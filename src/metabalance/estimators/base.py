@@ -105,8 +105,8 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
     def _strategies(self) -> tuple[Any, ...]:
         """The sampling strategies that rows are drawn by."""
 
-    def _predicts_adapted(self, module: nn.Module) -> bool:
-        """Whether predictions (and early stopping) use the adapted parameters."""
+    def _predicts_adapted(self, module: nn.Module, rows: Tensor) -> bool:
+        """Whether predictions of such encoded rows (and early stopping) use the adapted parameters."""
         return False
 
     def fit(self, X: Any, y: Any) -> Self:
@@ -196,7 +196,7 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
                 return look_at_members(predict_now, train, prepared.holdouts, watched)
 
             scores = EpochScores(
-                look_at(self._predicts_adapted(module)),
+                look_at(self._predicts_adapted(module, train.x)),
                 choose_score(self.scoring, classes, np.bincount(codes)),
                 majority=int(np.bincount(codes).argmax()),
             )
@@ -280,7 +280,7 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
         """
         check_is_fitted(self)
         x = torch.from_numpy(self.encoder_.transform(X)).to(self.device_)
-        adapted = self._predicts_adapted(self.module_)
+        adapted = self._predicts_adapted(self.module_, x)
         probabilities = predict_probabilities(self.module_, x, self.adapted_parameters_ if adapted else None)
         calibration = self.calibrations_["adapted" if adapted else "meta"]
         return probabilities if calibration is None else calibration(probabilities)

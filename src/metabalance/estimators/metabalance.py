@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from metabalance.estimators.base import ImbalancedClassifier
 from metabalance.estimators.parameters import check_choice, check_number, check_positive_int
@@ -14,6 +14,7 @@ from metabalance.sampling import MetaBatchStream
 from metabalance.training import EpochBudget, MetaBalance, Part, UpdateRule
 
 PREDICT_WITH = ("auto", "meta", "adapted")
+TABLE_DIMENSIONS = 2
 
 
 class MetaBalanceClassifier(ImbalancedClassifier):
@@ -50,9 +51,10 @@ class MetaBalanceClassifier(ImbalancedClassifier):
         stopping) pay for the seconds of compiling. The default network is large enough for the loop.
     predict_with : {"auto", "meta", "adapted"}, default="auto"
         Predict with the learned parameters θ ("meta"), as the paper evaluates, or with θ' ("adapted"), one
-        inner step on support rows away, which is what the outer loss optimises. "auto" takes θ' for networks
-        with BatchNorm, which are much better there, and θ, which is cheaper and as good, for others
-        (``paper/FINDINGS.md``). Early stopping scores the same ones. May be changed after the fit.
+        inner step on support rows away, which is what the outer loss optimises. "auto" takes θ' for images
+        and other arrays, and for networks with BatchNorm, which are much better there; θ, which is cheaper
+        and as good, for other networks on tables (``paper/FINDINGS.md``). Early stopping scores the same
+        ones. May be changed after the fit.
     module, n_members, hidden_sizes, dropout, numerical_embedding, n_bins, loss, \
 class_weight, label_smoothing, augment, optimizer, lr, weight_decay, max_grad_norm, ema_decay, lr_schedule, \
 max_epochs, early_stopping, validation_fraction, refit, scoring, calibration, callbacks, device, \
@@ -212,8 +214,8 @@ random_state, verbose
         )
         return MetaBalance(meta, stream)
 
-    def _predicts_adapted(self, module: nn.Module) -> bool:
+    def _predicts_adapted(self, module: nn.Module, rows: Tensor) -> bool:
         check_choice("predict_with", self.predict_with, PREDICT_WITH)
         if self.predict_with == "auto":
-            return bool(tracked_norms(module))
+            return rows.ndim > TABLE_DIMENSIONS or bool(tracked_norms(module))
         return self.predict_with == "adapted"

@@ -5,6 +5,8 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
+import torch
+
 PACKAGES = (
     "metabalance",
     "torch",
@@ -18,7 +20,7 @@ PACKAGES = (
 
 
 def describe_environment() -> dict[str, str]:
-    """Return versions of Python and the packages that matter, the processor and the number of cores."""
+    """Return versions of Python and the packages that matter, processor, number of cores, and GPU."""
     described = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -28,6 +30,8 @@ def describe_environment() -> dict[str, str]:
     described["platform"] = platform.platform()
     described["processor"] = _processor()
     described["cores"] = str(os.cpu_count())
+    if torch.cuda.is_available():
+        described["accelerator"] = torch.cuda.get_device_name()
     return described
 
 
