@@ -71,8 +71,8 @@ def test_images_with_a_convolutional_module(estimator) -> None:
     module = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 2))
     net = estimator(module=module, **{**QUICK, "max_epochs": 6}).fit(X, y)
     assert roc_auc_score(y, net.predict_proba(X)[:, 1]) > 0.9
-    with pytest.raises(ValueError, match=r"default network takes tables.*pass module="):
-        estimator(**QUICK).fit(X, y)
+    with pytest.raises(ValueError, match=r"default networks take tables .* and images .*pass module="):
+        estimator(**QUICK).fit(X[:, 0], y)
 
 
 @EACH
