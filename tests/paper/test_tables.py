@@ -259,7 +259,10 @@ def test_figures_of_the_findings_are_those_of_the_tables():
     )
     findings = (report.HERE / "FINDINGS.md").read_text(encoding="utf-8")
     figures = re.findall(r"[+−]?\d\.\d{4}(?: ± \d\.\d{4})?", findings)
+    percentages = re.findall(r"\d\d\.\d ± \d\.\d", findings)
     assert len(figures) > 50
+    assert len(percentages) > 15
+    figures += percentages
     assert [figure for figure in figures if figure not in tables] == []
 
 
