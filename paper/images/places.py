@@ -27,7 +27,7 @@ def best_place(runs: Sequence[Mapping[str, Any]]) -> tuple[float, str]:
     """
     found: dict[str, list[float]] = {}
     for run in runs:
-        for place, recalls in places_of(run["curve"][-1]) if run["curve"] else ():
+        for place, recalls in places_of(run["curve"][-1]) if "failure" not in run else ():
             found.setdefault(place, []).append(float(np.mean(recalls)))
     if not found:
         return 0.0, "θ"

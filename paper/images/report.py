@@ -9,7 +9,7 @@ import numpy as np
 
 from paper.images.adaptation import ANEW
 from paper.images.places import CORRECTED, TEST
-from paper.images.runs import AtPlace, at_places, read_runs
+from paper.images.runs import AtPlace, at_places, count_diverged, read_runs
 from paper.images.units import load_config
 from paper.layout import Table
 from paper.statistics import Estimate, estimate
@@ -48,7 +48,8 @@ def image_tables(root: Path, scale: str) -> dict[str, list[Table]]:
         runs = {row: read_runs(root, task, imbalance, row) for row in load_config("rows")}
         runs = {row: of_row for row, of_row in runs.items() if of_row}
         if runs:
-            made.setdefault("table3", []).append(_accuracies(runs, scale, imbalance))
+            diverged = {row: count_diverged(root, task, imbalance, row) for row in runs}
+            made.setdefault("table3", []).append(_accuracies(runs, diverged, scale, imbalance))
             made.setdefault("table8", []).append(_errors(runs, scale, imbalance))
             made.setdefault("section6", []).append(_strengths(runs, scale, imbalance))
             made.setdefault("section6", []).append(_matched(runs, scale, imbalance))
@@ -67,7 +68,7 @@ def place_of(row: str) -> str:
     return place
 
 
-def _accuracies(runs: Mapping[str, Any], scale: str, imbalance: str) -> Table:
+def _accuracies(runs: Mapping[str, Any], diverged: Mapping[str, int], scale: str, imbalance: str) -> Table:
     places = {row: at_places(of_row) for row, of_row in runs.items()}
     ours = estimate(places[OURS][place_of(OURS)].balanced.values()) if OURS in runs else None
     body = []
@@ -86,7 +87,7 @@ def _accuracies(runs: Mapping[str, Any], scale: str, imbalance: str) -> Table:
                 _at(places[row], AS_TRAINED),
                 "" if row == OURS else _apart(ours, found),
                 f"{seconds.mean:.0f}",
-                str(found.runs),
+                f"{found.runs}" + (f" ({diverged[row]} diverged)" if diverged[row] else ""),
             ]
         )
     heads = [
@@ -154,10 +155,11 @@ def _ways(root: Path, task: str, title: str) -> Table | None:
     """Balanced accuracy at θ and at θ′ reached in many ways, a column for each inner step of training."""
     folder = root / task / "severe"
     names = sorted((path.name for path in folder.glob("inner-lr-*")), key=lambda name: float(name[9:]))
+    runs = {name: read_runs(root, task, "severe", name) for name in names}
+    names = [name for name in names if runs[name]]
     if not names:
         return None
-    runs = {name: read_runs(root, task, "severe", name) for name in names}
-    first = next(iter(next(iter(runs.values())).values()))
+    first = next(iter(runs[names[0]].values()))
     ways = [way for way in first["last"] if way.startswith("θ′") and "rows" in way]
 
     def accuracy(name: str, way: str | None) -> str:

@@ -13,6 +13,12 @@ from paper.statistics import Estimate, estimate
 from paper.store import path_of
 
 
+def count_diverged(root: Path, task: str, imbalance: str, row: str) -> int:
+    """Return how many runs of a row diverged."""
+    folder = path_of(root, task, imbalance, row, 0).parent
+    return sum("failure" in json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json"))
+
+
 def read_runs(root: Path, task: str, imbalance: str, row: str) -> dict[int, dict[str, Any]]:
     """Return seed → run, for the runs that are whole and did not diverge."""
     folder = path_of(root, task, imbalance, row, 0).parent

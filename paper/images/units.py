@@ -102,14 +102,17 @@ def run_unit(
         ways=ways,
     )
     path, saved = unit.path(root), unit.path(root).with_suffix(".checkpoint")
+    made_of = {"recipe": dict(unit.recipe), **unit.size, "data": content["data"]}
     if saved.exists():
-        training.load_state_dict(torch.load(saved, map_location=device, weights_only=True))
+        state = torch.load(saved, map_location=device, weights_only=True)
+        if state.pop("made_of") == made_of:  # or else it is of a run that was deleted
+            training.load_state_dict(state)
     kept_at = time.monotonic()
     try:
         for _ in training.run():
             if time.monotonic() - kept_at > CHECKPOINT_SECONDS and not training.finished:
                 write_run(path, content | {"curve": training.curve, "unfinished": training.updates})
-                _save(saved, training.state_dict())
+                _save(saved, training.state_dict() | {"made_of": made_of})
                 kept_at = time.monotonic()
     except FloatingPointError as error:
         content["failure"] = str(error)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from metabalance import MetaBalanceClassifier
+from metabalance import MetaBalanceClassifier, NeuralClassifier
 from metabalance.nn import ResNet
 
 
@@ -102,6 +102,11 @@ def test_models_of_one_kind_and_data_of_the_other(run, folder, tmp_path):
     assert "trained on images of 3 × 8 × 8 pixels" in found.stderr
     found = run("predict", tmp_path / "table", folder, "--out", tmp_path / "s.csv")
     assert "is a folder, but the model was trained on a table" in found.stderr
+    X = np.random.default_rng(0).random((40, 3, 8, 8), dtype=np.float32)
+    floats = NeuralClassifier(max_epochs=1, random_state=0).fit(X, np.repeat([0, 1], 20))
+    floats.save(tmp_path / "floats")
+    found = run("predict", tmp_path / "floats", folder, "--out", tmp_path / "s.csv")
+    assert "trained on arrays of float32 with 3 channels" in found.stderr
     (tmp_path / "empty").mkdir()
     found = run("predict", tmp_path / "images", tmp_path / "empty", "--out", tmp_path / "s.csv")
     assert "holds no image" in found.stderr

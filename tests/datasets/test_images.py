@@ -112,3 +112,15 @@ def test_files_that_are_no_arrays(tmp_path):
     (tmp_path / "one.npy").rename(tmp_path / "one.npz")
     with pytest.raises(ValueError, match="cannot be read as a"):
         load_image_arrays(tmp_path / "one.npz")
+
+
+def test_hidden_folders_and_deep_values(folder):
+    before = len(load_image_folder(folder))
+    hidden = folder / "ok" / ".ipynb_checkpoints"
+    hidden.mkdir()
+    Image.fromarray(pixels(0, 6, 5, 3)).save(hidden / "0.png")
+    assert len(load_image_folder(folder)) == before
+    deep = np.arange(30, dtype=np.uint16).reshape(6, 5) * 1000
+    Image.fromarray(deep).save(folder / "ok" / "deep.png")
+    with pytest.raises(ValueError, match=r"deep\.png' cannot be read as an image: it has more than 8 bits"):
+        load_image_folder(folder)

@@ -83,6 +83,7 @@ def test_names_mean_what_they_say():
             "augment must be one of 'crop-and-flip', 'crop', a callable",
         ),
         ({"augment": 3}, TypeError, "augment must be a name, a callable"),
+        ({"augment": CropAndFlip}, TypeError, "augment must be a name, a callable"),
         ({"mixing": "mix"}, ValueError, "mixing must be one of 'mixup', 'cutmix'"),
         ({"mixing": 0.2}, TypeError, "mixing must be a name"),
         ({"augment": "crop"}, ValueError, r"augment='crop' is for images .* got rows of shape"),

@@ -136,3 +136,42 @@ def test_wrong_batch_sizes(size, error):
     data = (batches(1)[0], torch.zeros(8, dtype=torch.int64))
     with pytest.raises(error, match="batch_size must be"):
         adapt(network(), nn.functional.cross_entropy, data, 0.1, batch_size=size)
+
+
+class Pretrained(nn.Sequential):
+    """Its first BatchNorm stays in evaluation mode, as one does with pretrained layers."""
+
+    def train(self, mode=True):
+        super().train(mode)
+        self[0].eval()
+        return self
+
+
+def test_frozen_layers_keep_their_statistics():
+    model = Pretrained(nn.BatchNorm1d(3), nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+    model[0].running_mean.fill_(1.0)
+    model.eval()
+    x, y = torch.randn(24, 3), torch.arange(24) % 2
+    found = batch_statistics(model, [x])
+    assert set(found) == {"2.running_mean", "2.running_var", "2.num_batches_tracked"}
+    assert not any(part.training for part in model.modules())
+    torch.testing.assert_close(found["2.running_mean"], model[1](model[0](x)).mean(0).detach())
+    stepped = copy.deepcopy(model).train()
+    gradients = torch.autograd.grad(nn.functional.cross_entropy(stepped(x), y), list(stepped.parameters()))
+    expected = {
+        n: p.detach() - 0.1 * g for (n, p), g in zip(model.named_parameters(), gradients, strict=True)
+    }
+    torch.testing.assert_close(
+        adapt(model, nn.functional.cross_entropy, (x, y), 0.1, batch_size=24), expected
+    )
+
+
+def test_statistics_that_layers_share_are_taken_once():
+    model = nn.Sequential(nn.BatchNorm1d(3), nn.BatchNorm1d(3))
+    for name in ("running_mean", "running_var", "num_batches_tracked"):
+        setattr(model[1], name, getattr(model[0], name))
+    assert set(batch_statistics(model, [torch.randn(8, 3)])) == {
+        "0.running_mean",
+        "0.running_var",
+        "0.num_batches_tracked",
+    }

@@ -115,6 +115,9 @@ def test_runs_that_are_not_whole_are_left_out_and_damaged_ones_named(root, tmp_p
     for more in ({"unfinished": 7}, {"failure": "the loss is nan", "curve": []}):
         target.write_text(json.dumps(run | more))
         assert read_runs(tmp_path, "cifar10-cpu", "severe", "naive") == {}
+    target.with_name("1.json").write_text(source.read_text())
+    (table,) = image_tables(tmp_path, "cpu")["table3"]
+    assert cells(table, "Naive")["runs"] == "1 (1 diverged)"
     target.write_text(json.dumps(run | {"curve": []}))
     with pytest.raises(ValueError, match=r"naive/0\.json is damaged .* delete it"):
         read_runs(tmp_path, "cifar10-cpu", "severe", "naive")

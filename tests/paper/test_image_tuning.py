@@ -71,8 +71,9 @@ def test_the_best_place_is_the_best_on_average():
 
     assert best_place([run(0.3, 0.8), run(0.4, 0.2)]) == (pytest.approx(0.35), "θ")
     assert best_place([run(0.3, 0.8), run(0.3, 0.8)]) == (pytest.approx(0.4), "θ, prior corrected")
-    assert best_place([run(0.4, 0.0), {"curve": []}]) == (pytest.approx(0.2), "θ")
-    assert best_place([{"curve": []}]) == (0.0, "θ")
+    diverged = run(0.9, 0.9) | {"failure": "the loss is nan"}
+    assert best_place([run(0.4, 0.0), diverged]) == (pytest.approx(0.2), "θ")
+    assert best_place([{"curve": [], "failure": "the loss is nan"}]) == (0.0, "θ")
 
 
 @pytest.mark.usefixtures("small")

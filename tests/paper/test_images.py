@@ -280,6 +280,14 @@ def test_a_command_broken_off_goes_on_from_its_checkpoint(command, tmp_path, mon
     for record in (*whole["curve"], *gone_on["curve"]):
         del record["seconds"]
     assert gone_on["curve"] == whole["curve"]
+    # A checkpoint of another recipe is of a run that was deleted: it is not gone on from.
+    torch.save({"made_of": {"recipe": "another"}}, path.with_suffix(".checkpoint"))
+    path.unlink()
+    command(*arguments)
+    again = json.loads(path.read_text())
+    for record in again["curve"]:
+        del record["seconds"]
+    assert again["curve"] == whole["curve"]
 
 
 def test_runs_by_another_recipe_are_not_taken_for_done(command, tmp_path):

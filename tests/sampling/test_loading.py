@@ -104,11 +104,12 @@ class Texts(Named):
         ),
         (Squares(), {"y": labels()[10:]}, ValueError, "the data set has 60 items but y has 50 labels"),
         (Squares(), {"shuffle": True}, ValueError, "shuffle is decided by the streams"),
+        (Squares(), {"in_order": False}, ValueError, "in_order is decided by the streams"),
         (Squares(), {"y": np.zeros(60, dtype=int)}, ValueError, "all 60 labels are 0"),
         (Squares(), {"meta_steps": 0}, ValueError, "meta_steps must be at least 1"),
         (Texts(), {}, TypeError, "items must collate to tensors"),
     ],
-    ids=range(6),
+    ids=range(7),
 )
 def test_mistakes(dataset, options, error, message):
     with pytest.raises(error, match=message):

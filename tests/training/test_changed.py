@@ -116,8 +116,11 @@ def test_the_same_seed_changes_alike():
 
 def test_an_augmentation_that_returns_something_else():
     rule = ChangedBatches(plain(nn.Linear(3, 2), CrossEntropy()), lambda x, generator: x[:1], None, seed=0)
-    with pytest.raises(ValueError, match=r"augment must return .* it was given, \(20, 3\), got \(1, 3\)"):
+    with pytest.raises(ValueError, match=r"augment must return .* of shape \(20, 3\) on cpu, got .*\(1, 3\)"):
         rule.draw()
     rule = ChangedBatches(plain(nn.Linear(3, 2), CrossEntropy()), lambda x, generator: None, None, seed=0)
     with pytest.raises(ValueError, match="got NoneType"):
+        rule.draw()
+    rule = ChangedBatches(plain(nn.Linear(3, 2), CrossEntropy()), lambda x, generator: x.double(), None, 0)
+    with pytest.raises(ValueError, match=r"float32 .*got torch\.float64"):
         rule.draw()

@@ -80,8 +80,8 @@ def test_statistics_for_predictions_are_those_of_the_judged_batches() -> None:
         (meta_rule(normed(), query="over")[0], True),
         (ERM(normed(), CrossEntropy(), BatchStream(x, y, batch_size=20, random_state=0)), False),
     ):
-        before = rule.draw()
-        state = rule.stream.state_dict()
+        rule.draw()
+        state = torch.get_rng_state(), rule.stream.state_dict()
         rule.settle()
         found = rule.module[1].running_mean
         layer = rule.module[0]
@@ -91,9 +91,11 @@ def test_statistics_for_predictions_are_those_of_the_judged_batches() -> None:
         again = found.clone()
         rule.settle()
         assert torch.equal(rule.module[1].running_mean, again)
-        after = rule.stream.state_dict()  # the stream has not moved
-        assert str(after) == str(state)
-        assert len(before) == 2
+        # Neither torch's generator nor the stream has moved.
+        assert torch.equal(torch.get_rng_state(), state[0])
+        here = rule.draw()
+        rule.stream.load_state_dict(state[1])
+        torch.testing.assert_close(here, rule.draw(), rtol=0, atol=0)
 
 
 def test_without_batch_norm_there_is_nothing_to_settle_and_a_step_takes_all_rows() -> None:

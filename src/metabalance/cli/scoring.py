@@ -7,7 +7,7 @@ import pandas as pd
 
 from metabalance import MetaBalanceClassifier, MetaWeightNetClassifier, NeuralClassifier
 from metabalance.datasets import read_table
-from metabalance.datasets.images import image_files, read_images
+from metabalance.datasets.images import MODES, image_files, read_images
 from metabalance.estimators.persistence import load_model
 
 
@@ -36,6 +36,11 @@ def score(model: Any, path: str, *, progress: bool = False) -> pd.DataFrame:
         raise ValueError(
             f"the model was trained on images of {' × '.join(map(str, shape))} pixels (channels first): "
             f"give a folder of images, which {path} is not"
+        )
+    if shape[0] not in MODES or model.encoder_.dtype_in_ != "uint8":
+        raise ValueError(
+            f"the model was trained on arrays of {model.encoder_.dtype_in_} with {shape[0]} channels, which "
+            "files of images are not read as: predict in Python, with arrays like those"
         )
     files = image_files(Path(path))
     pixels = read_images(files, (shape[1], shape[2]), shape[0], progress=progress)

@@ -17,6 +17,7 @@ from metabalance.datasets.image_set import ImageSet
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 MODES = {1: "L", 3: "RGB"}
+DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "F")  # which Pillow would cut off at 255
 
 
 def load_image_folder(
@@ -113,7 +114,9 @@ def image_files(folder: Path) -> list[Path]:
     files = [
         file
         for file in sorted(folder.rglob("*"))
-        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+        if file.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+        and file.is_file()
     ]
     if not files:
         raise ValueError(
@@ -126,6 +129,10 @@ def _read(file: Path, size: tuple[int, int] | None, channels: int) -> NDArray[np
     """The pixels of a file, channels first."""
     try:
         with Image.open(file) as image:
+            if image.mode in DEEP_MODES:
+                raise ValueError(
+                    f"it has more than 8 bits a value (mode {image.mode}): scale the values to 0 … 255"
+                )
             picture = image.convert(MODES[channels])
             if size is not None:
                 picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)

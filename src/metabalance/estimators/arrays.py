@@ -22,6 +22,8 @@ class ArrayEncoder:
     ----------
     shape_in_ : tuple of int
         Shape of one row, which ``transform`` expects again.
+    dtype_in_ : str
+        The dtype of the values in ``fit``.
     n_features_in_, n_outputs_ : int
         Values in one row.
     feature_names_in_, categorical_outputs_ : None
@@ -38,6 +40,7 @@ class ArrayEncoder:
     """
 
     shape_in_: tuple[int, ...]
+    dtype_in_: str
     n_features_in_: int
     n_outputs_: int
     feature_names_in_: None
@@ -73,7 +76,7 @@ class ArrayEncoder:
         # Rounding may leave a constant a tiny deviation from its own mean.
         constant = array.min(axis=axes, keepdims=True) == array.max(axis=axes, keepdims=True)
         deviation = np.where(constant, 0.0, np.sqrt(squares * (mean.size / array.size)))
-        self._restore(array.shape[1:], mean[0], deviation[0])
+        self._restore(array.shape[1:], str(array.dtype), mean[0], deviation[0])
         return self
 
     def transform(self, X: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -106,6 +109,7 @@ class ArrayEncoder:
         return {
             "encoder": "array",
             "shape": list(self.shape_in_),
+            "dtype": self.dtype_in_,
             "mean": self._mean.tolist(),
             "deviation": self._deviation.tolist(),
         }
@@ -114,11 +118,13 @@ class ArrayEncoder:
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """Rebuild the encoder that ``to_state`` described; it transforms bit for bit alike."""
         encoder = cls()
-        encoder._restore(tuple(state["shape"]), np.array(state["mean"]), np.array(state["deviation"]))
+        mean, deviation = np.array(state["mean"]), np.array(state["deviation"])
+        encoder._restore(tuple(state["shape"]), str(state["dtype"]), mean, deviation)
         return encoder
 
-    def _restore(self, shape: tuple[int, ...], mean: Array, deviation: Array) -> None:
+    def _restore(self, shape: tuple[int, ...], dtype: str, mean: Array, deviation: Array) -> None:
         self.shape_in_ = shape
+        self.dtype_in_ = dtype
         self.n_features_in_ = self.n_outputs_ = int(np.prod(shape))
         self.feature_names_in_ = None
         self.categorical_outputs_ = None

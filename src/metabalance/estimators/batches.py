@@ -19,7 +19,7 @@ def check_augment(augment: Any) -> None:
     if isinstance(augment, str) and augment not in AUGMENTATIONS:
         names = ", ".join(map(repr, AUGMENTATIONS))
         raise ValueError(f"augment must be one of {names}, a callable or None, got {augment!r}")
-    if not (augment is None or isinstance(augment, str) or callable(augment)):
+    if isinstance(augment, type) or not (augment is None or isinstance(augment, str) or callable(augment)):
         raise TypeError(
             f"augment must be a name, a callable (rows, generator) -> rows or None, got {augment!r}"
         )

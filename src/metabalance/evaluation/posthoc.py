@@ -117,6 +117,9 @@ def predict_at_recall(
     [0, 0, 1, 1, 1]
     """
     table = _as_probabilities(proba)
+    if not (table.sum(axis=1) > 0).all():
+        row = int(np.flatnonzero(table.sum(axis=1) == 0)[0])
+        raise ValueError(f"row {row} of proba gives no class any probability")
     codes = np.asarray(y_true)
     n_classes = table.shape[1]
     if n_classes < 2:
@@ -124,8 +127,7 @@ def predict_at_recall(
     if codes.shape != (len(table),) or not np.isin(codes, np.arange(n_classes)).all():
         raise ValueError(
             f"y_true must have a code from 0 to {n_classes - 1} for each of the {len(table)} rows of proba, "
-            f"got shape {codes.shape}"
-            + (f" with values from {codes.min()} to {codes.max()}" if codes.size else "")
+            f"got shape {codes.shape}" + (f" with values such as {codes.flat[0]!r}" if codes.size else "")
         )
     if not 0 <= recall <= 1:
         raise ValueError(f"recall must be between 0 and 1, got {recall!r}")

@@ -13,19 +13,29 @@ STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def tracked_norms(model: nn.Module) -> list[nn.modules.batchnorm._NormBase]:
-    """The layers that normalise by their batch in training, and by running statistics in predictions."""
-    return [
-        part
-        for part in model.modules()
-        if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.running_mean is not None
-    ]
+    """The layers that normalise by their batch in training, and by running statistics in predictions.
+
+    Layers that stay in evaluation mode when the model is told to train, as a model's own ``train`` may have
+    it for pretrained ones, are not among them.
+    """
+    with _modes_kept(model):
+        model.train()
+        return [
+            part
+            for part in model.modules()
+            if isinstance(part, nn.modules.batchnorm._BatchNorm)
+            and part.running_mean is not None
+            and part.training
+        ]
 
 
 def statistics_names(model: nn.Module) -> list[str]:
     """The names of their running means, variances and numbers of batches."""
     norms = tracked_norms(model)
     names = [name for name, part in model.named_modules() if any(part is norm for norm in norms)]
-    return [f"{name}.{kind}" if name else kind for name in names for kind in STATISTICS]
+    aliases = aliases_of(model)  # of statistics that several layers share
+    found = (f"{name}.{kind}" if name else kind for name in names for kind in STATISTICS)
+    return list(dict.fromkeys(aliases.get(name, name) for name in found))
 
 
 def batch_statistics(
@@ -99,17 +109,26 @@ def normalising_by_batch(model: nn.Module, **attributes: float | None) -> Iterat
 
     Further attributes, such as ``momentum``, are set on the BatchNorm layers for as long.
     """
-    modes = [(module, module.training) for module in model.modules()]
     norms = tracked_norms(model)
     before = [{name: getattr(norm, name) for name in attributes} for norm in norms]
-    model.eval()
+    with _modes_kept(model):
+        model.eval()
+        try:
+            for norm in norms:
+                norm.training = True
+                vars(norm).update(attributes)
+            yield
+        finally:
+            for norm, values in zip(norms, before, strict=True):
+                vars(norm).update(values)
+
+
+@contextlib.contextmanager
+def _modes_kept(model: nn.Module) -> Iterator[None]:
+    """Put every part back into the mode it was in."""
+    modes = [(module, module.training) for module in model.modules()]
     try:
-        for norm in norms:
-            norm.training = True
-            vars(norm).update(attributes)
         yield
     finally:
-        for norm, values in zip(norms, before, strict=True):
-            vars(norm).update(values)
         for module, mode in modes:
             module.training = mode

@@ -62,7 +62,7 @@ class MixedLoss:
         self.loss_fn = loss_fn
 
     def __call__(self, output: Tensor, target: Tensor | tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        """Return the loss of labels, or of a mixed batch's labels, others and shares of shape (batch,)."""
+        """Return the loss of labels, or of a mixed batch's labels, others and shares (all alike)."""
         if isinstance(target, Tensor):
             return self.loss_fn(output, target)
         y, other, shares = target

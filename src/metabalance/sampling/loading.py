@@ -80,11 +80,9 @@ class MetaDataLoader:
         size = len(dataset)  # type: ignore[arg-type]
         if size != len(labels):
             raise ValueError(f"the data set has {size} items but y has {len(labels)} labels")
-        taken = [
-            name for name in ("batch_size", "shuffle", "sampler", "batch_sampler") if name in loader_options
-        ]
-        if taken:
-            raise ValueError(f"{taken[0]} is decided by the streams: leave it out")
+        for name in ("batch_size", "shuffle", "sampler", "batch_sampler", "drop_last", "in_order"):
+            if name in loader_options:
+                raise ValueError(f"{name} is decided by the streams: leave it out")
         self.stream = MetaBatchStream(
             np.arange(size),
             labels,
@@ -104,7 +102,7 @@ class MetaDataLoader:
         return len(self.stream)
 
     def __iter__(self) -> Iterator[tuple[Pair, Pair]]:
-        """Yield ``len(self)`` draws, going on from the last one taken.
+        """Yield ``len(self)`` draws, going on from the last one taken; one loop at a time.
 
         Yields
         ------

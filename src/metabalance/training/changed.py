@@ -76,10 +76,9 @@ class ChangedBatches(UpdateRule):
         if self.augment is None:
             return x, y
         changed = self.augment(x, self.generator)
-        if not isinstance(changed, Tensor) or changed.shape != x.shape:
-            found = tuple(changed.shape) if isinstance(changed, Tensor) else type(changed).__name__
+        if _kind(changed) != _kind(x):
             raise ValueError(
-                f"augment must return a tensor of the shape it was given, {tuple(x.shape)}, got {found}"
+                f"augment must return a tensor like the one given, {_kind(x)}, got {_kind(changed)}"
             )
         return changed, y
 
@@ -88,3 +87,9 @@ class ChangedBatches(UpdateRule):
             return pair
         batch = self.mixing(*pair, self.generator)
         return batch.x, batch.target
+
+
+def _kind(rows: Any) -> str:
+    if not isinstance(rows, Tensor):
+        return type(rows).__name__
+    return f"{rows.dtype} of shape {tuple(rows.shape)} on {rows.device.type}"
