@@ -82,11 +82,15 @@ def test_search(run: Run, files: Path, monkeypatch, options: tuple[str, ...], fr
 @pytest.mark.parametrize(
     ("data", "options", "fragment"),
     [
-        ("digits-sever", (), "neither a file nor a built-in data set; did you mean 'digits-severe'?"),
+        (
+            "digits-sever",
+            (),
+            "neither a file, a folder of images nor a built-in data set; did you mean 'digits-severe'?",
+        ),
         (
             "nope",
             (),
-            "neither a file nor a built-in data set; built in are: digits-severe, breast-cancer-rare",
+            "neither a file, a folder of images nor a built-in data set; built in are: digits-severe, breast-cancer-rare",
         ),
         ("digits-severe", ("--target", "y"), "knows its target: leave out --target and --drop"),
     ],

@@ -37,7 +37,11 @@ def load_data(
     is_folder = data not in BUILTIN and Path(data).is_dir()
     if is_folder or Path(data).suffix == ".npz":
         if target is not None or drop:
-            raise ValueError(f"{data} holds images and their classes: leave out --target and --drop")
+            what = "is a folder: give one file in it, or, if it holds images in a folder for each class,"
+            raise ValueError(
+                f"{data} {what if is_folder else 'holds images and their classes:'} leave out --target and "
+                "--drop"
+            )
         return _load_images(Path(data), image_size, is_folder, progress)
     if image_size is not None:
         raise ValueError(f"--image-size is for folders of images, which {data} is not: leave it out")
