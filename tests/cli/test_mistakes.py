@@ -85,12 +85,12 @@ def test_search(run: Run, files: Path, monkeypatch, options: tuple[str, ...], fr
         (
             "digits-sever",
             (),
-            "neither a file, a folder of images nor a built-in data set; did you mean 'digits-severe'?",
+            "a folder of images nor a built-in data set; did you mean 'digits-severe'?",
         ),
         (
             "nope",
             (),
-            "neither a file, a folder of images nor a built-in data set; built in are: digits-severe, breast-cancer-rare",
+            "a folder of images nor a built-in data set; built in are: digits-severe, breast-cancer-rare",
         ),
         ("digits-severe", ("--target", "y"), "knows its target: leave out --target and --drop"),
     ],
