@@ -18,7 +18,8 @@ from typing import Any
 from metabalance.search import PAPER_STRATEGIES
 from paper.chosen import choices_of, chosen_on_test_rows, diverged, scores_of
 from paper.images.figures import write_figures
-from paper.images.report import IMAGE_PREAMBLE, IMAGE_TABLES, SCALES, adaptation_tables, image_tables
+from paper.images.report import IMAGE_PREAMBLE, IMAGE_TABLES, SCALES, image_tables
+from paper.images.study_tables import adaptation_tables, tuning_tables
 from paper.layout import Table
 from paper.methods import TABLES, TASKS, methods_for, rows
 from paper.protocols import OVERLAP, PROTOCOLS
@@ -228,7 +229,7 @@ def make_image_tables(root: Path) -> dict[str, list[Table]]:
     for scale in SCALES:
         for name, tables in image_tables(root, scale).items():
             made.setdefault(name, []).extend(tables)
-    return made | {"adaptation": adaptation_tables(root)}
+    return made | {"adaptation": adaptation_tables(root), "tuning": tuning_tables(root)}
 
 
 def as_files(tables: Mapping[str, Sequence[Table]]) -> dict[str, str]:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from paper.images.adaptation import ANEW
-from paper.images.places import CORRECTED, TEST
-from paper.images.runs import AtPlace, at_places, count_diverged, read_runs
+from paper.images.places import TEST
+from paper.images.runs import AtPlace, at_places, count_diverged, percent, read_runs
 from paper.images.units import load_config
 from paper.layout import Table
 from paper.statistics import Estimate, estimate
@@ -17,12 +17,7 @@ from paper.statistics import Estimate, estimate
 AS_TRAINED = "θ′, as trained"
 PRIOR_CORRECTED = "θ, prior corrected"
 OURS = "tuned-metabalance"
-IMAGE_TABLES = ("table3", "table8", "section6", "adaptation")
-STUDIED_TASKS = {
-    "digits": "digits, BatchNorm",
-    "digits-group": "digits, GroupNorm",
-    "cifar10-cpu": "CIFAR-10, scale “cpu”, BatchNorm",
-}
+IMAGE_TABLES = ("table3", "table8", "section6", "adaptation", "tuning")
 SCALES = ("full", "short", "cpu")
 IMAGE_PREAMBLE = (
     "Made by `python -m paper.report` from the files in paper/results, which hold recipe, seconds, versions\n"
@@ -56,12 +51,6 @@ def image_tables(root: Path, scale: str) -> dict[str, list[Table]]:
     return {name: [table for table in tables if table is not None] for name, tables in made.items()}
 
 
-def adaptation_tables(root: Path) -> list[Table]:
-    """What θ′ reached in many ways is worth, on every task that was studied."""
-    found = (_ways(root, f"{name}-study", title) for name, title in STUDIED_TASKS.items())
-    return [table for table in found if table is not None]
-
-
 def place_of(row: str) -> str:
     """Where a row predicts: at θ unless it says otherwise."""
     place: str = load_config("rows")[row].get("place", "θ")
@@ -79,9 +68,9 @@ def _accuracies(runs: Mapping[str, Any], diverged: Mapping[str, int], scale: str
         body.append(
             [
                 _title(row),
-                _percent(found),
-                _percent(here.of_majority),
-                _percent(here.of_others),
+                percent(found),
+                percent(here.of_majority),
+                percent(here.of_others),
                 _at(places[row], PRIOR_CORRECTED),
                 _at(places[row], ANEW),
                 _at(places[row], AS_TRAINED),
@@ -122,7 +111,7 @@ def _strengths(runs: Mapping[str, Any], scale: str, imbalance: str) -> Table:
             for tau in STRENGTHS
         ]
         plain = estimate([float(np.mean(run["last"][TEST])) for run in of_row.values()])
-        body.append([_title(row), *map(_percent, (plain, *by_strength))])
+        body.append([_title(row), *map(percent, (plain, *by_strength))])
     caption = (
         f"{_caption('Section 6, prior correction', runs, scale, imbalance)} Balanced test accuracy in % at θ "
         "where probabilities are divided by the training frequencies to the power τ; 0 is uncorrected."
@@ -140,7 +129,7 @@ def _matched(runs: Mapping[str, Any], scale: str, imbalance: str) -> Table:
             for wanted in MATCHED
             if all(_way(run["last"], "as trained") for run in of_row.values())
         ]
-        cells = [*map(_percent, at_theta), *(map(_percent, there) if there else [""] * len(MATCHED))]
+        cells = [*map(percent, at_theta), *(map(percent, there) if there else [""] * len(MATCHED))]
         body.append([_title(row), *cells])
     caption = (
         f"{_caption('Section 6, matched thresholds', runs, scale, imbalance)} Mean recall in % of the other "
@@ -149,36 +138,6 @@ def _matched(runs: Mapping[str, Any], scale: str, imbalance: str) -> Table:
     )
     heads = [f"{where}, {100 * float(wanted):.0f} %" for where in ("θ", "θ′") for wanted in MATCHED]
     return Table(caption, ["method", *heads], body)
-
-
-def _ways(root: Path, task: str, title: str) -> Table | None:
-    """Balanced accuracy at θ and at θ′ reached in many ways, a column for each inner step of training."""
-    folder = root / task / "severe"
-    names = sorted((path.name for path in folder.glob("inner-lr-*")), key=lambda name: float(name[9:]))
-    runs = {name: read_runs(root, task, "severe", name) for name in names}
-    names = [name for name in names if runs[name]]
-    if not names:
-        return None
-    first = next(iter(runs[names[0]].values()))
-    ways = [way for way in first["last"] if way.startswith("θ′") and "rows" in way]
-
-    def accuracy(name: str, way: str | None) -> str:
-        records = [run["last"] if way is None else run["last"][way] for run in runs[name].values()]
-        if any("failure" in record for record in records):
-            return "diverged"
-        cells = (_percent(estimate([float(np.mean(r[key])) for r in records])) for key in (TEST, CORRECTED))
-        return " / ".join(cells)
-
-    body = [["θ", *(accuracy(name, None) for name in names)]]
-    body += [[way, *(accuracy(name, way) for name in names)] for way in ways]
-    caption = (
-        f"θ or θ′, {title}, severe imbalance. Balanced test accuracy in %, and with the "
-        "prior corrected. Rows: length and number of steps, training images the gradient is taken from, "
-        "BatchNorm in that gradient (by its running statistics, or by batches of 20), and its statistics for "
-        "predictions (those of training, or taken anew from natural or balanced batches). Columns: the inner "
-        f"step that the network was trained with, {len(runs[names[0]])} runs each."
-    )
-    return Table(caption, ["way", *(f"γ = {name[9:]}" for name in names)], body)
 
 
 def _title(row: str) -> str:
@@ -196,13 +155,8 @@ def _way(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return next((scores for scores in found if "failure" not in scores), {})
 
 
-def _percent(found: Estimate) -> str:
-    error = "" if math.isnan(found.error) else f" ± {100 * found.error:.1f}"
-    return f"{100 * found.mean:.1f}{error}"
-
-
 def _at(places: Mapping[str, AtPlace], place: str) -> str:
-    return _percent(estimate(places[place].balanced.values())) if place in places else ""
+    return percent(estimate(places[place].balanced.values())) if place in places else ""
 
 
 def _apart(ours: Estimate | None, theirs: Estimate) -> str:

@@ -1,6 +1,7 @@
 """What the kept runs of the image task say: balanced accuracy, recalls and differences, by row and place."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,3 +74,9 @@ def without_length(place: str) -> str:
     if not place.startswith("θ′"):
         return place
     return "θ′," + place.partition(",")[2]
+
+
+def percent(found: Estimate) -> str:
+    """A share in percent, with its standard error where there is one."""
+    error = "" if math.isnan(found.error) else f" ± {100 * found.error:.1f}"
+    return f"{100 * found.mean:.1f}{error}"

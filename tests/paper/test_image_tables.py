@@ -9,8 +9,10 @@ from paper.images import report, units
 from paper.images.figures import as_comparison, write_figures
 from paper.images.report import image_tables
 from paper.images.runs import at_places, read_runs
+from paper.images.study_tables import adaptation_tables, tuning_tables
 from paper.images.units import run_unit, unit_of
 from paper.report import as_files, make_image_tables
+from paper.store import RESULTS
 
 from tests.paper.test_images import NETWORK, images
 
@@ -127,3 +129,49 @@ def test_runs_that_are_not_whole_are_left_out_and_damaged_ones_named(root, tmp_p
         for where in ("θ", "θ, statistics anew", "θ′, running statistics", "θ′, as trained")
         for more in ("", ", prior corrected")
     }
+
+
+def study_run(root, step, seed, theta, anew, there):
+    """A run of the study with one accuracy for all classes at each place."""
+    ways = {"θ′ 0, 1 steps, all rows, running, over": anew}
+    ways |= {f"θ′ {step:g}, 1 steps, all rows, batch, over": there} if step else {}
+    last = {"test": [theta] * 2, "test, prior corrected": [theta] * 2, "update": 1}
+    last |= {way: {"test": [value] * 2, "test, prior corrected": [0.0] * 2} for way, value in ways.items()}
+    last |= {"θ′ 9, 1 steps, all rows, batch, over": {"failure": "not finite"}}
+    path = root / f"digits-study/severe/inner-lr-{step:g}/{seed}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"data": {"title": "digits", "majority": 0}, "curve": [last]}))
+
+
+def test_differences_between_places_are_paired(tmp_path):
+    assert adaptation_tables(tmp_path) == []
+    for seed, level in enumerate((0.3, 0.5)):
+        study_run(tmp_path, 0.0, seed, level, level + 0.1, None)
+        study_run(tmp_path, 0.1, seed, level - 0.1, level, level + (0.2 if seed else 0.1))
+    ways, differences = adaptation_tables(tmp_path)
+    shown = {row[0]: row[1:] for row in ways.rows}
+    assert shown["θ"] == ["40.0 ± 10.0 / 40.0 ± 10.0", "30.0 ± 10.0 / 30.0 ± 10.0"]
+    assert shown["θ′ 9, 1 steps, all rows, batch, over"] == ["diverged", "diverged"]
+    without, with_step = differences.rows
+    assert without == ["0", "+10.0 ± 0.0 (2 of 2)", "", ""]
+    # Of 0.1 and 0.2 the mean is 0.15 and the half-width t(0.975, 1) · 0.05; of 0 and 0.1 it is 0.05.
+    half = f"{100 * 12.7062 * 0.05:.1f}"
+    assert with_step == ["0.1", "+10.0 ± 0.0 (2 of 2)", f"+15.0 ± {half} (2 of 2)", f"+5.0 ± {half} (1 of 2)"]
+
+
+def test_a_study_with_an_unfinished_step_shows_the_others(tmp_path):
+    study_run(tmp_path, 0.1, 0, 0.1, 0.2, 0.3)
+    path = tmp_path / "digits-study/severe/inner-lr-0/0.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({"curve": [], "unfinished": 3}))
+    ways, differences = adaptation_tables(tmp_path)
+    assert ways.heads == ["way", "γ = 0.1"]
+    assert differences.rows[0][3] == ""
+
+
+def test_the_tuning_table_is_that_of_the_kept_runs(tmp_path):
+    (table,) = tuning_tables(RESULTS)
+    best = max(float(row[3].partition(" ")[0]) for row in table.rows if row[0] == "tuned-plain")
+    shown = (RESULTS.parent / "FINDINGS.md").read_text(encoding="utf-8")
+    assert f"| plain: under-sampling, mixup | {best:.1f} ±" in shown
+    assert tuning_tables(tmp_path) == []
