@@ -6,39 +6,29 @@ Table 8, Figures 1 and 2 and section 6 are made of the same runs. Each run has a
 one file: paper/results/cifar10-<scale>/<imbalance>/<row>/<seed>.json.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from metabalance.datasets import load_cifar10
 from metabalance.training import resolve_device
+from paper.images.options import parse, parser_of
 from paper.images.task import MINORITY_COUNT
 from paper.images.units import load_config, run_missing, unit_of
-from paper.store import RESULTS, make_folder
+from paper.store import make_folder
 
 
 def main(arguments_given: Sequence[str] | None = None) -> None:
     """Run the missing runs, some at a time."""
     rows = load_config("rows")
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument(
         "--rows", nargs="+", choices=rows, default=list(rows), metavar="ROW", help=", ".join(rows)
     )
     parser.add_argument("--scale", choices=("cpu", "short", "full"), default="cpu")
     parser.add_argument("--imbalance", nargs="+", choices=MINORITY_COUNT, default=list(MINORITY_COUNT))
     parser.add_argument("--runs", type=int, default=4)
-    parser.add_argument("--jobs", type=int, default=2, help="processes, of one thread each on the CPU")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--data-root", type=Path, help="folder of the data (default: METABALANCE_DATA)")
     parser.add_argument("--download", action="store_true", help="fetch CIFAR-10 if need be")
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    arguments = parser.parse_args(arguments_given)
-    for name in ("runs", "jobs"):
-        if getattr(arguments, name) < 1:
-            parser.error(f"--{name} must be at least 1, got {getattr(arguments, name)}")
+    arguments = parse(parser, arguments_given, "runs")
     units = [
         unit_of(f"cifar10-{arguments.scale}", arguments.scale, imbalance, row, seed, rows[row])
         for imbalance in arguments.imbalance

@@ -7,10 +7,8 @@ BatchNorm and once with GroupNorm.
 Results go to paper/results/<cifar10-cpu|digits|digits-group>-study/severe/inner-lr-<γ>/<seed>.json.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,9 +19,10 @@ from metabalance.datasets import ImageSet, load_cifar10
 from metabalance.nn import CropAndFlip
 from metabalance.training import resolve_device
 from paper.images.adaptation import STUDIED
+from paper.images.options import parse, parser_of
 from paper.images.task import AUGMENT
 from paper.images.units import Data, run_missing, unit_of
-from paper.store import RESULTS, make_folder
+from paper.store import make_folder
 
 INNER_LRS = {"digits": (0.0, 0.01, 0.1, 0.3), "digits-group": (0.0, 0.01, 0.1, 0.3), "cifar10": (0.0, 0.1)}
 SEEDS = {"digits": (4, 5, 6, 7), "digits-group": (4, 5, 6, 7), "cifar10": (4, 5)}
@@ -42,17 +41,9 @@ def digits() -> Data:
 
 def main(arguments_given: Sequence[str] | None = None) -> None:
     """Run the missing runs, some at a time."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--tasks", nargs="+", choices=INNER_LRS, default=list(INNER_LRS))
-    parser.add_argument("--jobs", type=int, default=2, help="processes, of one thread each on the CPU")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--data-root", type=Path, help="folder of the data (default: METABALANCE_DATA)")
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    arguments = parser.parse_args(arguments_given)
-    if arguments.jobs < 1:
-        parser.error(f"--jobs must be at least 1, got {arguments.jobs}")
+    arguments = parse(parser, arguments_given)
     try:
         make_folder(arguments.results, "--results")
         device = resolve_device(arguments.device)

@@ -8,21 +8,20 @@ test images are those of the table, but what is chosen has been trained on none 
 Results go to paper/results/cifar10-<scale>-tuning/<family>/<setting>/<seed>.json.
 """
 
-import argparse
 import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from metabalance.datasets import load_cifar10
 from metabalance.training import resolve_device
+from paper.images.options import parse, parser_of
 from paper.images.places import best_place
 from paper.images.units import Unit, load_config, run_missing, unit_of
-from paper.store import RESULTS, make_folder
+from paper.store import make_folder
 
 SEED = 0  # of the draw of settings
 
@@ -49,18 +48,10 @@ def main(arguments_given: Sequence[str] | None = None) -> None:
     """Run both rounds and print what is chosen."""
     config = load_config("tuning")
     families = {name: entry for name, entry in config.items() if isinstance(entry, dict)}
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--scale", choices=("cpu", "short", "full"), default="cpu")
     parser.add_argument("--families", nargs="+", choices=families, default=list(families))
-    parser.add_argument("--jobs", type=int, default=2, help="processes, of one thread each on the CPU")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--data-root", type=Path, help="folder of the data (default: METABALANCE_DATA)")
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    arguments = parser.parse_args(arguments_given)
-    if arguments.jobs < 1:
-        parser.error(f"--jobs must be at least 1, got {arguments.jobs}")
+    arguments = parse(parser, arguments_given)
     task = f"cifar10-{arguments.scale}-tuning"
 
     def units(family: str, settings: Mapping[str, Mapping[str, Any]], seeds: list[int]) -> list[Unit]:
