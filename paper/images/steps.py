@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy
 
 from metabalance import BatchStream, MetaBatchStream, MetaGradient
-from metabalance.nn import CutMix, LossFunction, Mixup
+from metabalance.nn import CutMix, LossFunction, MixedLoss, Mixup
 from metabalance.training import SAM, MetaWeightNet
 from paper.images.task import Task
 
@@ -115,7 +115,7 @@ class MetaStep(_PairsStep):
         super().__init__(task, module, recipe, seed)
         self.meta = MetaGradient(
             module,
-            cross_entropy,
+            MixedLoss(cross_entropy),
             inner_lr=recipe["inner_lr"],
             beta=recipe["beta"],
             order=recipe["order"],
@@ -125,18 +125,12 @@ class MetaStep(_PairsStep):
     def backward(self, loss_fn: LossFunction) -> Tensor:
         """Add the meta-gradient, and return the outer loss."""
         (x, y), (z, t) = self.pairs()
+        target: Tensor | tuple[Tensor, ...] = t
         if self.mix is not None:
             mixed = [self.mix(*pair, self.generator) for pair in zip(z, t, strict=True)]
             z = torch.stack([batch.x for batch in mixed])
-            shares = torch.tensor([batch.share for batch in mixed], device=z.device).reshape(-1, 1, 1)
-            # The loss is linear in the target: mixed labels are the mean of both labels' losses.
-            ones = self._as_shares(torch.stack([batch.y for batch in mixed]))
-            others = self._as_shares(torch.stack([batch.other for batch in mixed]))
-            y, t = self._as_shares(y), shares * ones + (1 - shares) * others
-        return self.meta.backward((x, y), (z, t)).total
-
-    def _as_shares(self, labels: Tensor) -> Tensor:
-        return one_hot(labels, len(self.task.train.classes)).float()
+            target = tuple(map(torch.stack, zip(*(batch.target for batch in mixed), strict=True)))
+        return self.meta.backward((x, y), (z, target)).total
 
 
 class MetaWeightNetStep(_PairsStep):
