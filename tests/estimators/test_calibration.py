@@ -5,7 +5,7 @@ from sklearn.metrics import log_loss
 
 from metabalance import MetaBalanceClassifier, NeuralClassifier
 from metabalance.estimators.calibration import MOST_ROWS, Calibration, refinement
-from metabalance.estimators.choices import calibration_prior
+from metabalance.estimators.losses import calibration_prior
 from tests.estimators.conftest import QUICK
 
 

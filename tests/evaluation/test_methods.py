@@ -60,6 +60,12 @@ def test_every_strategy_is_a_baseline() -> None:
         ),
         ("logit-adjusted", NeuralClassifier, {"loss": "logit_adjusted"}, None),
         (
+            "ldam-drw",
+            NeuralClassifier,
+            {"loss": "ldam", "class_weight": "effective_number", "reweight_from": 0.8},
+            None,
+        ),
+        (
             "meta-weight-net",
             MetaWeightNetClassifier,
             {

@@ -29,7 +29,7 @@ def test_ldam_against_its_formula(max_margin, scale, weighted):
         others = sum(np.exp(scale * z[j]) for j in range(3) if j != k)
         expected.append(-np.log(own / (own + others)) * (1.0 if weight is None else weight[k].item()))
     loss = LDAMLoss(COUNTS.double(), max_margin, scale, weight)
-    assert loss(logits, y).item() == pytest.approx(np.mean(expected), rel=1e-10)
+    assert loss(scale * logits, y).item() == pytest.approx(np.mean(expected), rel=1e-10)
 
 
 def test_without_margins_it_is_cross_entropy():
@@ -58,7 +58,7 @@ def test_cosines():
     w, found = head.weight.detach().numpy(), head(x).detach().numpy()
     for i in range(6):
         for k in range(3):
-            expected = x[i].numpy() @ w[k] / np.linalg.norm(x[i].numpy()) / np.linalg.norm(w[k])
+            expected = 30 * x[i].numpy() @ w[k] / np.linalg.norm(x[i].numpy()) / np.linalg.norm(w[k])
             assert found[i, k] == pytest.approx(expected, rel=1e-12)
 
 
@@ -75,3 +75,8 @@ def test_cosines():
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         LDAMLoss(**arguments)
+
+
+def test_a_bad_scale_of_cosines():
+    with pytest.raises(ValueError, match="scale must be above 0 and finite, got -1"):
+        CosineLinear(4, 3, scale=-1)

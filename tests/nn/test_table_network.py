@@ -3,7 +3,7 @@ import torch
 from torch.func import functional_call
 
 from metabalance.meta import MetaGradient
-from metabalance.nn import CrossEntropy, MemberLoss, TableNetwork
+from metabalance.nn import CosineLinear, CrossEntropy, MemberLoss, TableNetwork
 
 BINS = [torch.linspace(-1, 1, 4), torch.linspace(-2, 2, 3)]
 
@@ -142,3 +142,16 @@ def test_each_member_may_get_rows_of_its_own(options) -> None:
     own = net(x)
     for member in range(3):
         torch.testing.assert_close(own[:, member], net(x[:, member])[:, member])
+
+
+def test_members_may_end_in_cosines_of_their_own() -> None:
+    net = TableNetwork(3, 2, n_members=4, hidden_sizes=(5,), dropout=0, head="cosine").double()
+    x = torch.randn(6, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    first, last = net.members[0], net.members[-1]
+    for member, logits in enumerate(net(x).unbind(1)):
+        features = torch.relu(x @ first.weight[member] + first.bias[member])
+        head = CosineLinear(5, 2).double()
+        head.weight.data = last.weight[member].T
+        torch.testing.assert_close(logits, head(features))
+    with pytest.raises(ValueError, match=r"head must be one of 'linear', 'cosine', got 'arcface'"):
+        TableNetwork(3, 2, head="arcface")

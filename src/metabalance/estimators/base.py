@@ -12,37 +12,28 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
-from skorch.callbacks import EarlyStopping, GradientNormClipping
 from torch import Tensor, nn
 
 from metabalance.estimators.batches import Changes
 from metabalance.estimators.calibration import Calibration
-from metabalance.estimators.choices import (
-    calibration_prior,
-    choose_loss,
-    choose_module,
-    choose_optimizer,
-    choose_score,
-    loss_on_outputs,
-)
+from metabalance.estimators.choices import choose_module
 from metabalance.estimators.free_parameters import FreeParameters
 from metabalance.estimators.layout import TableLayout, describe_table
+from metabalance.estimators.loops import make_loop
+from metabalance.estimators.losses import COSINE_LOSSES, calibration_prior, choose_loss, loss_on_outputs
 from metabalance.estimators.parameters import check_shared_parameters
 from metabalance.estimators.persistence import load_model, save_model
 from metabalance.estimators.prepared import Prepared, prepare_rows
+from metabalance.estimators.scoring import choose_score
 from metabalance.estimators.trained import REFIT_BROKEN_OFF, REFIT_CHANGES_NOTHING, Trained, train_again
 from metabalance.meta.checks import trainable_parameters
 from metabalance.nn import LossFunction
 from metabalance.sampling import chooses_rows
 from metabalance.training import (
-    CosineSchedule,
-    EpochProgress,
     EpochScores,
     Look,
     Part,
-    TrainingLoop,
     UpdateRule,
-    WeightAveraging,
     is_small,
     look_at_members,
     look_at_parts,
@@ -54,14 +45,13 @@ from metabalance.training import (
     watched_rows,
 )
 
-PATIENCE = 6
 WATCHED_ROWS = 1024
 
 
 class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
     """The template of a fit; subclasses say which update rule trains and which parameters predict."""
 
-    # Set by the subclasses' constructors, whose signatures scikit-learn reads; not all have a mixing.
+    # Set by the subclasses' constructors, whose signatures scikit-learn reads; not all have the last two.
     module: Any
     n_members: int
     hidden_sizes: Any
@@ -78,7 +68,6 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
     ema_decay: float | None
     lr_schedule: str
     augment: Any
-    mixing: Any = None
     max_epochs: int
     early_stopping: bool | int
     validation_fraction: float
@@ -89,6 +78,8 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
     device: Any
     random_state: Any
     verbose: int
+    mixing: Any = None
+    reweight_from: float = 0.0
 
     @abstractmethod
     def _check_own_parameters(self) -> None:
@@ -200,7 +191,7 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
                 choose_score(self.scoring, classes, np.bincount(codes)),
                 majority=int(np.bincount(codes).argmax()),
             )
-            loop = self._make_loop(module, rule, len(train), scores, device, epochs).train()
+            loop = make_loop(self, module, chosen, rule, len(train), scores, device, epochs).train()
             adapted = rule.adapted(train)
             # Also, a network that diverged in the last steps must not pass for fitted.
             calibrations = {
@@ -262,6 +253,7 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
             n_members=self.n_members,
             hidden_sizes=self.hidden_sizes,
             dropout=self.dropout,
+            cosine=isinstance(self.loss, str) and self.loss in COSINE_LOSSES,
         )
 
     def check_parameters(self) -> None:
@@ -348,53 +340,3 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
             delattr(self, "feature_names_in_")  # of an earlier fit
         if encoder.feature_names_in_ is not None:
             self.feature_names_in_ = np.asarray(encoder.feature_names_in_, dtype=object)
-
-    @property
-    def _patience(self) -> int:
-        """Epochs without a better score after which training stops; only where `early_stopping` is set."""
-        return PATIENCE if isinstance(self.early_stopping, bool | np.bool_) else int(self.early_stopping)
-
-    def _sure_epochs(self) -> int:
-        """Epochs that run whatever the scores are."""
-        return min(self.max_epochs, self._patience + 1) if self.early_stopping else self.max_epochs
-
-    def _make_loop(
-        self,
-        module: nn.Module,
-        rule: UpdateRule,
-        n_rows: int,
-        scores: EpochScores,
-        device: torch.device,
-        epochs: int | None,
-    ) -> TrainingLoop:
-        optimizer, options = choose_optimizer(
-            self.optimizer,
-            {"weight_decay": self.weight_decay, **self.options_for("optimizer")},
-            module,
-        )
-        callbacks: list[Any] = []
-        if self.max_grad_norm is not None:
-            callbacks.append(("clipping", GradientNormClipping(self.max_grad_norm)))
-        if self.ema_decay is not None:
-            callbacks.append(("averaging", WeightAveraging(self.ema_decay)))
-        callbacks.append(("scores", scores))
-        if self.lr_schedule == "cosine":
-            callbacks.append(("lr_schedule", CosineSchedule(self.max_epochs)))
-        if self.verbose:
-            callbacks.append(("progress", EpochProgress()))
-        callbacks.extend(self.callbacks or [])
-        if self.early_stopping and epochs is None:
-            stop = EarlyStopping("valid_score", self._patience, 0.0, lower_is_better=False, load_best=True)
-            callbacks.append(("early_stopping", stop))
-        return TrainingLoop(
-            module,
-            rule=rule,
-            n_rows=n_rows,
-            optimizer=optimizer,
-            lr=self.lr,
-            max_epochs=self.max_epochs if epochs is None else epochs,
-            callbacks=callbacks,
-            device=device,
-            verbose=0,
-            **{f"optimizer__{name}": value for name, value in options.items()},
-        )

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from metabalance.estimators.base import ImbalancedClassifier
+from metabalance.estimators.loops import sure_epochs
 from metabalance.estimators.parameters import check_choice, check_number, check_positive_int
 from metabalance.meta import ENGINES, MetaGradient
 from metabalance.meta.statistics import tracked_norms
@@ -210,7 +211,7 @@ random_state, verbose
             beta=self.beta,
             order=self.order,
             engine=self.engine,
-            updates=EpochBudget(len(train), stream.rows_per_draw).updates(self._sure_epochs()),
+            updates=EpochBudget(len(train), stream.rows_per_draw).updates(sure_epochs(self)),
         )
         return MetaBalance(meta, stream)
 

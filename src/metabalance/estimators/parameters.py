@@ -8,8 +8,10 @@ from skorch.callbacks import Callback
 
 from metabalance.estimators.batches import check_augment, check_mixing
 from metabalance.estimators.calibration import PRIORS
-from metabalance.estimators.choices import SCHEDULES, check_label_smoothing, check_scoring
 from metabalance.estimators.layout import EMBEDDINGS
+from metabalance.estimators.loops import SCHEDULES
+from metabalance.estimators.losses import check_label_smoothing
+from metabalance.estimators.scoring import check_scoring
 
 
 def is_whole_number(value: Any) -> bool:

@@ -44,15 +44,19 @@ class NeuralClassifier(ImbalancedClassifier):
     n_bins : int, default=24
         Bins of a number's piecewise-linear embedding at most, between quantiles of the rows trained on. All
         numbers together have 128, as long as that leaves each of them four.
-    loss : {"cross_entropy", "focal", "logit_adjusted"} or callable, default="cross_entropy"
+    loss : {"cross_entropy", "focal", "logit_adjusted", "ldam"} or callable, default="cross_entropy"
         The loss. "logit_adjusted" is `metabalance.nn.LogitAdjustedCrossEntropy` with the class frequencies of
         the training part, meant for natural batches: with balanced ones it corrects twice. Its probabilities
-        are those of a balanced prior. A callable takes logits (batch, n_classes) and class codes (batch,) and
-        returns a scalar.
+        are those of a balanced prior. "ldam" is `metabalance.nn.LDAMLoss`; the default networks then end in
+        scaled cosines, and a module of your own must (`metabalance.nn.CosineLinear`), one for each class. A
+        callable takes logits (batch, n_classes) and class codes (batch,) and returns a scalar.
     class_weight : dict, "balanced", "effective_number" or None, default=None
         Weight of each class in a named loss: by label or inverse frequency as in scikit-learn, or by the
         effective number of rows (`metabalance.nn.effective_number_weights` with beta 0.999: with the cross-
         entropy or the focal loss this is the class-balanced loss), then scaled to average 1 over the rows.
+    reweight_from : float in [0, 1), default=0
+        Share of ``max_epochs`` after which class weights count ("deferred re-weighting": 0.8 is usual, with
+        "ldam"). Early stopping waits for it.
     label_smoothing : float in [0, 1), default=0
         Share of every row's target that is spread over all classes, in the cross-entropy and the logit-
         adjusted loss; a row's weight stays that of its own class.
@@ -158,6 +162,7 @@ class NeuralClassifier(ImbalancedClassifier):
         n_bins: int = 24,
         loss: Any = "cross_entropy",
         class_weight: Any = None,
+        reweight_from: float = 0.0,
         label_smoothing: float = 0.0,
         augment: Any = None,
         mixing: Any = None,
@@ -190,6 +195,7 @@ class NeuralClassifier(ImbalancedClassifier):
         self.n_bins = n_bins
         self.loss = loss
         self.class_weight = class_weight
+        self.reweight_from = reweight_from
         self.label_smoothing = label_smoothing
         self.augment = augment
         self.mixing = mixing
@@ -216,6 +222,12 @@ class NeuralClassifier(ImbalancedClassifier):
         check_positive_int("batch_size", self.batch_size)
         if self.sam_rho is not None:
             check_number("sam_rho", self.sam_rho, above=0)
+        check_number("reweight_from", self.reweight_from, at_least=0, below=1)
+        if self.reweight_from and self.class_weight is None:
+            raise ValueError(
+                f"reweight_from={self.reweight_from!r} defers class weights, but there are none: give "
+                'class_weight, such as "effective_number"'
+            )
 
     @property
     def _strategies(self) -> tuple[Any, ...]:

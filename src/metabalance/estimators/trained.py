@@ -4,14 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from metabalance.estimators.calibration import Calibration
-from metabalance.estimators.choices import count_members
 from metabalance.estimators.layout import TableLayout
-from metabalance.training import TrainingLoop
+from metabalance.estimators.losses import count_members
+from metabalance.training import LateEarlyStopping, TrainingLoop
 
 REFIT_CHANGES_NOTHING = (
     "refit=True changes nothing here: each member holds out rows of its own, so that all rows are trained on"
@@ -62,8 +61,9 @@ class Trained:
 
     @property
     def best_epoch(self) -> int:
-        """The number, from 1, of the epoch with the best score on held-out rows."""
-        return 1 + int(np.argmax([epoch["valid_score"] for epoch in self.loop.history]))
+        """The number, from 1, of the epoch with the best score on held-out rows; 0 if none was scored."""
+        stops = [each for _, each in self.loop.callbacks_ if isinstance(each, LateEarlyStopping)]
+        return int(stops[0].best_epoch_) if stops else 0
 
 
 def train_again(first: Trained, train: Callable[[int], Trained]) -> tuple[Trained, int, bool]:

@@ -14,8 +14,9 @@ from sklearn.base import clone
 from sklearn.utils import _safe_indexing, check_consistent_length
 
 from metabalance.estimators.attempts import Attempt, attempt, one_of_each_kind
-from metabalance.estimators.base import PATIENCE, ImbalancedClassifier
+from metabalance.estimators.base import ImbalancedClassifier
 from metabalance.estimators.labels import encode_labels
+from metabalance.estimators.loops import PATIENCE
 from metabalance.estimators.parameters import check_positive_int, check_seed, is_whole_number
 from metabalance.estimators.splits import Codes, Split, make_splits
 from metabalance.estimators.workers import in_processes

@@ -115,8 +115,15 @@ def _fixed_methods() -> dict[str, Method]:
         ),
         "logit-adjusted": (
             "Logit adjustment",
-            "plain training, the log class frequencies added to the logits in the loss (Menon et al. 2021)",
+            "plain training, the log class frequencies added to the logits in the loss (Menon et al. 2021), "
+            "as in Balanced Softmax (Ren et al. 2020)",
             _network(loss="logit_adjusted"),
+        ),
+        "ldam-drw": (
+            "LDAM-DRW",
+            "plain training with larger margins for rarer classes, weighted by the effective number of rows "
+            "in the last fifth of the epochs (Cao et al. 2019)",
+            _network(loss="ldam", class_weight="effective_number", reweight_from=0.8),
         ),
         "sam": (
             "Sharpness-aware minimisation",

@@ -6,26 +6,27 @@ from torch.nn import functional as F
 
 from metabalance.nn.losses import RowLoss
 
+SCALE = 30.0  # of cosines, as the paper has it
+
 
 class LDAMLoss(RowLoss):
     r"""Cross-entropy with a margin for each class, larger where there are fewer rows [1]_.
 
-    For logits :math:`f(x)`, the mean over the rows of
+    For logits :math:`s \cdot f(x)`, cosines times a scale (see `CosineLinear`), the mean over the rows of
     :math:`-w_y \log \mathrm{softmax}(s \cdot (f(x) - \Delta_y e_y))_y`, with
-    :math:`\Delta_k = \Delta_{max} \, (\min_j n_j / n_k)^{1/4}` from the class counts :math:`n`. The paper
-    takes it on cosines (see `CosineLinear`), for which :math:`\Delta_{max} = 0.5` and :math:`s = 30`.
+    :math:`\Delta_k = \Delta_{max} \, (\min_j n_j / n_k)^{1/4}` from the class counts :math:`n`.
 
     Its "deferred re-weighting" is to train without ``weight`` first, and with `effective_number_weights` in
-    the last part of training.
+    the last part of training: see `metabalance.training.DeferredReweighting`.
 
     Parameters
     ----------
     counts : Tensor of shape (K,)
         Training rows of each class, above 0.
     max_margin : float, default=0.5
-        Margin of the rarest class, at least 0.
+        Margin of the rarest class in cosines, at least 0.
     scale : float, default=30.0
-        Factor on the logits, above 0.
+        Factor on the cosines that the logits have, above 0.
     weight : Tensor of shape (K,), optional
         Weight of each class; all 1 when absent.
 
@@ -57,7 +58,7 @@ class LDAMLoss(RowLoss):
         self,
         counts: Tensor,
         max_margin: float = 0.5,
-        scale: float = 30.0,
+        scale: float = SCALE,
         weight: Tensor | None = None,
     ) -> None:
         super().__init__()
@@ -74,32 +75,42 @@ class LDAMLoss(RowLoss):
     def rows(self, logits: Tensor, target: Tensor) -> Tensor:
         """As `RowLoss.rows`."""
         own = F.one_hot(target, logits.shape[-1]).to(logits.dtype)
-        with_margin = self.scale * (logits - self.margins * own)
+        with_margin = logits - self.scale * self.margins * own
         losses = F.cross_entropy(with_margin.movedim(-1, 1), target, reduction="none")
         return losses if self.weight is None else self.weight[target] * losses
 
 
 class CosineLinear(nn.Module):
-    """Cosines between features and one direction for each class, in the place of a linear layer's logits.
+    """Logits that are scaled cosines between features and one direction for each class.
 
     Parameters
     ----------
     n_inputs, n_outputs : int
         Features, and classes.
+    scale : float, default=30.0
+        Factor on the cosines, above 0: their softmax is flat without one.
+
+    Raises
+    ------
+    ValueError
+        If scale is out of its range.
 
     Examples
     --------
     >>> import torch
     >>> from metabalance.nn import CosineLinear
     >>> head = CosineLinear(8, 3)
-    >>> bool((head(torch.randn(5, 8)).abs() <= 1 + 1e-6).all())
+    >>> bool((head(torch.randn(5, 8)).abs() <= 30 + 1e-4).all())
     True
     """
 
-    def __init__(self, n_inputs: int, n_outputs: int) -> None:
+    def __init__(self, n_inputs: int, n_outputs: int, scale: float = SCALE) -> None:
         super().__init__()
+        if not 0 < scale < float("inf"):
+            raise ValueError(f"scale must be above 0 and finite, got {scale!r}")
+        self.scale = scale
         self.weight = nn.Parameter(F.normalize(torch.randn(n_outputs, n_inputs), dim=1))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return cosines (batch, n_outputs) of features (batch, n_inputs)."""
-        return F.linear(F.normalize(features, dim=1), F.normalize(self.weight, dim=1))
+        """Return scaled cosines (batch, n_outputs) of features (batch, n_inputs)."""
+        return self.scale * F.linear(F.normalize(features, dim=1), F.normalize(self.weight, dim=1))

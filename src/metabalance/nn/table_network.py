@@ -1,12 +1,14 @@
 """The default network of tables: small perceptrons side by side, on codes of the numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from rtdl_num_embeddings import PeriodicEmbeddings
 from tabm import LinearEnsemble
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from metabalance.nn.margins import SCALE
 from metabalance.nn.mlp import dropout_per_layer, layer_widths
 from metabalance.nn.piecewise import PiecewiseLinear
 
@@ -41,11 +43,13 @@ class TableNetwork(nn.Module):
     hidden_sizes : sequence of int, default=(64, 64)
         Layers of a member.
     dropout : float or sequence of float, default=0.1
+    head : {"linear", "cosine"}, default="linear"
+        The last layer of a member; "cosine" gives scaled cosines, as `CosineLinear` does, for `LDAMLoss`.
 
     Raises
     ------
     ValueError
-        If n_members or a width is below 1, or a probability outside [0, 1).
+        If n_members or a width is below 1, a probability outside [0, 1), or the head is unknown.
 
     References
     ----------
@@ -73,8 +77,11 @@ class TableNetwork(nn.Module):
         n_members: int = 8,
         hidden_sizes: Sequence[int] = (64, 64),
         dropout: float | Sequence[float] = 0.1,
+        head: str = "linear",
     ) -> None:
         super().__init__()
+        if head not in HEADS:
+            raise ValueError(f"head must be one of {', '.join(map(repr, HEADS))}, got {head!r}")
         if n_members < 1:
             raise ValueError(f"n_members must be at least 1, got {n_members!r}")
         self.n_members = n_members
@@ -102,7 +109,7 @@ class TableNetwork(nn.Module):
         chances = dropout_per_layer(dropout, len(hidden_sizes))
         for wide_in, wide_out, chance in zip(sizes[:-2], sizes[1:-1], chances, strict=True):
             layers += [_MembersFirst(wide_in, wide_out, k=n_members), nn.ReLU(), nn.Dropout(chance)]
-        layers.append(_MembersFirst(sizes[-2], sizes[-1], k=n_members))
+        layers.append(HEADS[head](sizes[-2], sizes[-1], n_members))
         self.members = _Members(*layers)
 
     numbers: Tensor
@@ -152,6 +159,23 @@ class _MembersFirst(LinearEnsemble):  # type: ignore[misc]  # tabm has no types
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.baddbmm(self.bias.unsqueeze(1), x, self.weight)
+
+
+class _MembersCosine(nn.Module):
+    """A `CosineLinear` for each member, for shapes (members, batch, width)."""
+
+    def __init__(self, n_inputs: int, n_outputs: int, n_members: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(F.normalize(torch.randn(n_members, n_inputs, n_outputs), dim=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return SCALE * torch.bmm(F.normalize(x, dim=-1), F.normalize(self.weight, dim=1))
+
+
+HEADS: Mapping[str, Callable[[int, int, int], nn.Module]] = {
+    "linear": lambda n_inputs, n_outputs, n_members: _MembersFirst(n_inputs, n_outputs, k=n_members),
+    "cosine": _MembersCosine,
+}
 
 
 class _Members(nn.Sequential):

@@ -15,10 +15,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from metabalance.estimators import MetaBalanceClassifier
 from metabalance.estimators.attempts import one_of_each_kind
-from metabalance.estimators.choices import check_scoring, choose_score, ranking_scorer
 from metabalance.estimators.labels import encode_known_labels, encode_labels
 from metabalance.estimators.parameters import is_whole_number
 from metabalance.estimators.prepared import with_rows
+from metabalance.estimators.scoring import check_scoring, choose_score, ranking_scorer
 from metabalance.estimators.splits import Split, make_splits
 from metabalance.estimators.tables import make_encoder
 from metabalance.estimators.writing import write_atomically

@@ -14,8 +14,8 @@ from sklearn.utils import _safe_indexing
 
 from metabalance.estimators import MetaBalanceClassifier
 from metabalance.estimators.attempts import Attempt, attempt
-from metabalance.estimators.choices import choose_score
 from metabalance.estimators.prepared import Prepared
+from metabalance.estimators.scoring import choose_score
 from metabalance.estimators.workers import in_processes
 from metabalance.sampling import MetaBatchStream, Remembered
 

@@ -4,6 +4,7 @@ from metabalance.training.budget import MAX_ROWS_PER_EPOCH, MIN_ROWS_PER_EPOCH, 
 from metabalance.training.callbacks import CosineSchedule, EpochProgress, EpochScores, WeightAveraging
 from metabalance.training.changed import Augmentation, ChangedBatches
 from metabalance.training.data import Part, stratified_holdout, watched_rows
+from metabalance.training.deferred import DeferredReweighting, LateEarlyStopping
 from metabalance.training.holdouts import Holdouts, cross_fitted_holdouts
 from metabalance.training.looks import Look, look_at_members, look_at_parts
 from metabalance.training.loop import TrainingLoop, resolve_device
@@ -22,10 +23,12 @@ __all__ = [
     "Augmentation",
     "ChangedBatches",
     "CosineSchedule",
+    "DeferredReweighting",
     "EpochBudget",
     "EpochProgress",
     "EpochScores",
     "Holdouts",
+    "LateEarlyStopping",
     "Look",
     "MetaBalance",
     "MetaWeightNet",

@@ -10,10 +10,12 @@ from torch import nn
 
 from metabalance.training.budget import EpochBudget
 from metabalance.training.callbacks import CosineSchedule, EpochProgress, EpochScores, WeightAveraging
+from metabalance.training.deferred import DeferredReweighting
 from metabalance.training.rules import UpdateRule
 
 OWN_CALLBACKS = (
     CosineSchedule,
+    DeferredReweighting,
     EpochProgress,
     EpochScores,
     EpochTimer,

@@ -1,0 +1,62 @@
+"""Class weights that count in the last part of training only, and stopping that waits for it."""
+
+from typing import Any
+
+from skorch.callbacks import Callback, EarlyStopping
+
+from metabalance.nn import RowLoss
+
+
+class DeferredReweighting(Callback):
+    """Let all classes weigh 1 in a loss at first, and as much as they should later on [1]_.
+
+    Parameters
+    ----------
+    loss : RowLoss
+        With class weights in a buffer called ``weight``, which is 1 for every class until then.
+    unweighted : int
+        Epochs before the weights count.
+
+    Raises
+    ------
+    ValueError
+        If the loss has no class weights.
+
+    References
+    ----------
+    .. [1] Cao, Wei, Gaidon, Arechiga, Ma. Learning Imbalanced Datasets with Label-Distribution-Aware Margin
+       Loss. NeurIPS 2019, algorithm 1 ("deferred re-weighting").
+    """
+
+    def __init__(self, loss: RowLoss, unweighted: int) -> None:
+        weight = dict(loss.named_buffers()).get("weight")
+        if weight is None:
+            raise ValueError(f"{type(loss).__name__} has no class weights to defer: give it weight=")
+        self.weight = weight
+        self.unweighted = unweighted
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Put the weights aside."""
+        self.deferred_ = self.weight.clone()
+        self.weight.fill_(1.0)
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Put them back when their time has come: in place, so that compiled steps see it."""
+        if len(net.history) == self.unweighted + 1:
+            self.weight.copy_(self.deferred_)
+
+
+class LateEarlyStopping(EarlyStopping):
+    """skorch's early stopping by a score to be maximised, blind to the first epochs.
+
+    None of them is kept as the best one, nor counts as one without a better score.
+    """
+
+    def __init__(self, monitor: str, patience: int, ignored: int = 0) -> None:
+        super().__init__(monitor, patience, 0.0, lower_is_better=False, load_best=True)
+        self.ignored = ignored
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """As in skorch, from the first epoch that counts."""
+        if len(net.history) > self.ignored:
+            super().on_epoch_end(net, **kwargs)
