@@ -39,7 +39,9 @@ def test_short_passes_are_drawn_together_and_whole(rows):
         order = passes.order(_generator())
         assert len(order) % passes.size == 0
         assert len(order) == passes.size or AT_ONCE - passes.size < len(order) <= AT_ONCE
-    assert len(Oversampled(labels).order(_generator())) == AT_ONCE
+    over = Oversampled(labels).order(_generator())
+    assert len(over) % 3 == 0
+    assert AT_ONCE - 3 < len(over) <= AT_ONCE
 
 
 # Few small subsets are drawn without repeats, several from a class of similar size cut from its permutations.
@@ -92,19 +94,25 @@ def test_oversampled_is_uniform_over_classes_and_within_each():
     y = y[torch.randperm(len(y), generator=_generator(1))]
     passes = Oversampled(y)
     assert passes.size == 120
-    orders = _many(passes, 300).ravel()
+    orders = _many(passes, 2000).ravel()
     labels = y.numpy()
-    assert chisquare(np.unique(labels[orders], return_counts=True)[1]).pvalue > 0.01
+    assert (np.sort(labels[orders].reshape(-1, 3), axis=1) == [1, 5, 8]).all()  # one of each in every block
     for label in (1, 5, 8):
         rows = np.bincount(orders[labels[orders] == label], minlength=len(y))[labels == label]
         assert chisquare(rows).pvalue > 0.01
 
 
-def test_oversampled_draws_are_independent_of_one_another():
+def test_oversampled_blocks_are_independent_and_in_any_order():
     y = torch.tensor([0] * 50 + [1] * 3)
-    labels = y.numpy()[_many(Oversampled(y), 200)].ravel()
-    following = np.histogram2d(labels[:-1], labels[1:], bins=2)[0]
+    blocks = y.numpy()[_many(Oversampled(y), 200)].reshape(-1, 2)
+    assert chisquare(np.bincount(blocks[:, 0])).pvalue > 0.01
+    following = np.histogram2d(blocks[:-1, 0], blocks[1:, 0], bins=2)[0]
     assert chi2_contingency(following).pvalue > 0.01
+
+
+def test_oversampled_of_more_classes_than_are_drawn_at_once():
+    order = Oversampled(torch.arange(AT_ONCE + 5)).order(_generator())
+    assert sorted(order.tolist()) == list(range(AT_ONCE + 5))
 
 
 @given(

@@ -56,7 +56,10 @@ class Undersampled:
 
 
 class Oversampled:
-    """A class uniformly, then a row of it uniformly, with replacement; a pass is as long as SMOTE's."""
+    """Blocks of a row of each class in random order, drawn from it with replacement; as long as SMOTE's.
+
+    Batches of a multiple of as many rows as there are classes have all of them equally often.
+    """
 
     def __init__(self, y: Tensor) -> None:
         self._rows, self._counts = _group(y)
@@ -64,13 +67,14 @@ class Oversampled:
         self.size = len(self._counts) * int(self._counts.max())
 
     def order(self, generator: Generator) -> Tensor:
-        """Draw classes, then rows (not `torch.multinomial`, which stops at 2**24 rows).
+        """Draw the order of each block, then rows.
 
-        Every draw is like every other, so this need not end where a pass does.
+        Every block is like every other, so this need not end where a pass does.
         """
-        classes = torch.randint(len(self._counts), (AT_ONCE,), generator=generator)
+        n_classes = len(self._counts)
+        classes = _shuffles(_passes_at_once(n_classes), n_classes, generator).flatten()
         # The remainder of a number below 2**62 is uniform to within 1e-11 for any class that fits in memory.
-        within = torch.randint(2**62, (AT_ONCE,), generator=generator) % self._counts[classes]
+        within = torch.randint(2**62, (len(classes),), generator=generator) % self._counts[classes]
         return self._rows[self._starts[classes] + within]
 
 

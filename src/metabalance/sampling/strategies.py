@@ -48,8 +48,7 @@ class Strategy:
         on every pass. ``selecting`` keeps a subset of the real rows, chosen by distances. ``generating`` may
         hold rows that do not exist. ``custom`` is the user's own sampler, about which nothing is assumed.
     balanced : bool
-        Whether all classes are drawn equally often: exactly equal counts in a pass (``over``: in
-        expectation). False for ``natural``, ``enn`` and ``allknn``, which do not try, and for ``adasyn``,
+        Whether all classes are drawn equally often: exactly equal counts in a pass. False for ``natural``, ``enn`` and ``allknn``, which do not try, and for ``adasyn``,
         ``smoteenn`` and ``svmsmote``, which only come near it: ADASYN rounds per row, ENN removes rows after
         SMOTE has balanced, and imbalanced-learn's SVM-SMOTE adds only a share of the missing rows where the
         support vectors of a class are all at the border, or all inside.
@@ -101,7 +100,7 @@ _ALL = (
     Strategy(
         name="over",
         title="Oversampling",
-        summary="a class uniformly, then a row of it uniformly, with replacement",
+        summary="the classes in turn, and from each any row, with replacement",
         kind="index",
         balanced=True,
         reference="Japkowicz & Stephen (2002), The class imbalance problem, Intelligent Data Analysis 6(5)",

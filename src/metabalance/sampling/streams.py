@@ -27,8 +27,9 @@ class BatchStream:
 
     - ``natural``: a pass is every row once.
     - ``under``: a pass is as many rows of each class as the smallest has, without replacement, chosen anew.
-    - ``over``: every row is of a uniformly drawn class, and uniform within it; a pass counts as many rows as
-      all classes would have at the size of the largest.
+    - ``over``: blocks of one row of each class in random order, each drawn from the rows of its class with
+      replacement, so that batches of a multiple of as many rows as there are classes are exactly balanced; a
+      pass is as many rows as all classes would have at the size of the largest.
     - other strategies and sampler objects: the data are resampled once, here, and a pass is every row of the
       result once.
 
