@@ -48,10 +48,11 @@ class Strategy:
         on every pass. ``selecting`` keeps a subset of the real rows, chosen by distances. ``generating`` may
         hold rows that do not exist. ``custom`` is the user's own sampler, about which nothing is assumed.
     balanced : bool
-        Whether all classes are drawn equally often: exactly equal counts in a pass. False for ``natural``, ``enn`` and ``allknn``, which do not try, and for ``adasyn``,
-        ``smoteenn`` and ``svmsmote``, which only come near it: ADASYN rounds per row, ENN removes rows after
-        SMOTE has balanced, and imbalanced-learn's SVM-SMOTE adds only a share of the missing rows where the
-        support vectors of a class are all at the border, or all inside.
+        Whether all classes are drawn equally often: exactly equal counts in a pass. False for ``natural``,
+        ``enn`` and ``allknn``, which do not try, and for ``adasyn``, ``smoteenn`` and ``svmsmote``, which
+        only come near it: ADASYN rounds per row, ENN removes rows after SMOTE has balanced, and imbalanced-
+        learn's SVM-SMOTE adds only a share of the missing rows where the support vectors of a class are all
+        at the border, or all inside.
     reference : str
         The paper it comes from.
     build : callable, optional
