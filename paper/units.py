@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from metabalance.datasets import Dataset
-from metabalance.estimators.choices import choose_loss
+from metabalance.estimators.losses import choose_loss
 from metabalance.nn import LossFunction, class_logits
 from paper.curves import Curve
 from paper.meta import train_meta

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from metabalance.nn import ResNet
+from metabalance.nn.margins import SCALE
 from metabalance.training import seeded
 from paper.images.adaptation import Way, adapted, ways_for
 from paper.images.losses import losses_for
@@ -46,7 +47,8 @@ class Training:
         self.half = half
         device = task.train.images.device
         with seeded(seed):
-            self.module = ResNet(len(task.train.classes), head=recipe.get("head", "linear"), **network)
+            scale = SCALE if recipe.get("head") == "cosine" else None
+            self.module = ResNet(len(task.train.classes), cosine_scale=scale, **network)
             self.module.to(device, memory_format=torch.channels_last)
             self.step = STEPS[recipe["kind"]](task, self.module, recipe, seed)
         self.loss_at = losses_for(recipe, torch.from_numpy(task.counts).float().to(device))

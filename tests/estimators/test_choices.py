@@ -89,7 +89,7 @@ def test_sizes_are_filled_in(n_classes: int, n_outputs: int) -> None:
         "n_members": 3,
         "hidden_sizes": (5,),
         "dropout": 0,
-        "cosine": False,
+        "cosine_scale": None,
     }
     built = choose_module(Sized, {"bias": False}, example=torch.zeros(2, 4), **options)
     assert built.linear.weight.shape == (n_outputs, 4)
@@ -101,7 +101,7 @@ def test_sizes_are_filled_in(n_classes: int, n_outputs: int) -> None:
 
 def test_a_flat_output_is_one_logit() -> None:
     flat = nn.Sequential(nn.Linear(4, 1), nn.Flatten(0))
-    options = {"layout": None, "n_members": 1, "hidden_sizes": (), "dropout": 0, "cosine": False}
+    options = {"layout": None, "n_members": 1, "hidden_sizes": (), "dropout": 0, "cosine_scale": None}
     assert choose_module(flat, {}, example=torch.zeros(2, 4), n_classes=2, **options) is not flat
     with pytest.raises(ValueError, match=r"logits of shape \(batch, 3\) for 3 classes, got \(2,\)"):
         choose_module(flat, {}, example=torch.zeros(2, 4), n_classes=3, **options)
@@ -109,7 +109,7 @@ def test_a_flat_output_is_one_logit() -> None:
 
 def test_members_need_an_output_for_each_class() -> None:
     example = torch.zeros(2, 3)
-    options = {"layout": None, "n_members": 2, "hidden_sizes": (4,), "dropout": 0.0, "cosine": False}
+    options = {"layout": None, "n_members": 2, "hidden_sizes": (4,), "dropout": 0.0, "cosine_scale": None}
     own = TableNetwork(3, 5, n_members=2)
     with pytest.raises(
         ValueError, match=r"must return logits of shape \(batch, 3\) for 3 classes, got \(2, 5\)"
@@ -122,7 +122,7 @@ def test_members_need_an_output_for_each_class() -> None:
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_default_networks_may_end_in_a_cosine_for_each_class(shape: tuple[int, ...], n_classes: int) -> None:
     options = {"layout": None, "n_members": 3, "hidden_sizes": (5,), "dropout": 0}
-    net = choose_module(None, {}, example=torch.zeros(shape), n_classes=n_classes, cosine=True, **options)
+    net = choose_module(None, {}, example=torch.zeros(shape), n_classes=n_classes, cosine_scale=30, **options)
     logits = net(torch.randn(shape, generator=torch.Generator().manual_seed(0)))
     assert logits.shape == ((2, 3, n_classes) if len(shape) == 2 else (2, n_classes))
     assert 0 < logits.abs().max() <= 30 + 1e-4

@@ -6,6 +6,7 @@ import torch
 from sklearn.metrics import make_scorer, roc_auc_score
 
 from metabalance import NeuralClassifier
+from metabalance.nn import CosFaceLoss, FocalLoss
 from tests.estimators.conftest import QUICK
 
 
@@ -84,3 +85,15 @@ def test_margins_from_fit_to_a_saved_model(binary, tmp_path, images) -> None:
     model.save(tmp_path)
     np.testing.assert_array_equal(NeuralClassifier.load(tmp_path).predict_proba(X), model.predict_proba(X))
     assert roc_auc_score(y, model.predict_proba(X)[:, 1]) > 0.6
+
+
+def test_a_margin_loss_of_ones_own_says_how_the_network_ends(binary, tmp_path) -> None:
+    X, y = binary
+    model = NeuralClassifier(**QUICK, loss=CosFaceLoss(0.2, scale=12, loss=FocalLoss())).fit(X, y)
+    logits = model.module_(torch.from_numpy(model.encoder_.transform(X)))
+    assert logits.shape[-1] == 2
+    assert 1 < logits.abs().max() <= 12 + 1e-4
+    model.save(tmp_path)
+    loaded = NeuralClassifier.load(tmp_path)
+    assert loaded.loss == "cross_entropy"  # objects are not saved; what they made of the network is
+    np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))

@@ -133,8 +133,9 @@ def edit(folder, **changes) -> None:
     [
         (lambda f: (f / "model.json").write_text("{"), "damaged: not valid JSON"),
         (lambda f: (f / "model.json").write_text("[1]"), "does not describe a metabalance model"),
-        (lambda f: edit(f, format_version=99), "format version 99, this metabalance reads version 5"),
+        (lambda f: edit(f, format_version=99), "format version 99, this metabalance reads version 6"),
         (lambda f: edit(f, encoder=...), "damaged: KeyError"),
+        (lambda f: edit(f, cosine_scale=-1), "damaged: ValueError.*cosine_scale must be above 0"),
         (lambda f: edit(f, classes=3), "damaged"),
         (lambda f: edit(f, estimator="MetaBalanceClassifier"), "is a MetaBalanceClassifier, not a Neural"),
         (lambda f: edit(f, input_shape=[7]), "encoder gives 6 values a row"),
@@ -158,7 +159,7 @@ def edit(folder, **changes) -> None:
         (lambda f: (f / "weights.safetensors").write_bytes(b"123"), "missing or damaged"),
         (lambda f: (f / "weights.safetensors").unlink(), "missing or damaged"),
     ],
-    ids=range(18),
+    ids=range(19),
 )
 def test_damaged_files(saved, damage, message) -> None:
     damage(saved)

@@ -202,12 +202,12 @@ def test_a_mixed_query_batch_has_the_mean_of_both_labels_losses(task):
 def test_losses_are_reweighted_when_they_should_be():
     counts = torch.tensor([100.0, 10.0])
     at = losses_for({"loss": "ldam", "reweighted_from": 0.8}, counts)
-    assert at(0.79).weight is None
+    assert at(0.79).loss.weight is None
     late = at(0.8)
     assert isinstance(late, LDAMLoss)
     expected = effective_number_weights([100, 10])
-    np.testing.assert_allclose(late.weight / late.weight[0], expected / expected[0], rtol=1e-5)
-    assert (late.weight * counts).sum().item() == pytest.approx(110)
+    np.testing.assert_allclose(late.loss.weight / late.loss.weight[0], expected / expected[0], rtol=1e-5)
+    assert (late.loss.weight * counts).sum().item() == pytest.approx(110)
     plain = losses_for({}, counts)
     assert plain(0.0) is plain(1.0)
 

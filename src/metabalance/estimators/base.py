@@ -20,7 +20,7 @@ from metabalance.estimators.choices import choose_module
 from metabalance.estimators.free_parameters import FreeParameters
 from metabalance.estimators.layout import TableLayout, describe_table
 from metabalance.estimators.loops import make_loop
-from metabalance.estimators.losses import COSINE_LOSSES, calibration_prior, choose_loss, loss_on_outputs
+from metabalance.estimators.losses import calibration_prior, choose_loss, cosine_scale, loss_on_outputs
 from metabalance.estimators.parameters import check_shared_parameters
 from metabalance.estimators.persistence import load_model, save_model
 from metabalance.estimators.prepared import Prepared, prepare_rows
@@ -143,6 +143,7 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
         )
         self.module_ = final.module
         self.layout_ = final.layout
+        self.cosine_scale_ = cosine_scale(self.loss)
         self.adapted_parameters_ = final.adapted
         self.calibrations_ = trained.calibrations
         self.history_ = trained.history
@@ -161,7 +162,7 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
             layout = None
             if self.module is None and train.x.ndim == 2:
                 layout = describe_table(train.x, prepared.encoder, self.numerical_embedding, self.n_bins)
-            module = self.build_module(train.x[:2], len(classes), layout)
+            module = self.build_module(train.x[:2], len(classes), layout, cosine_scale(self.loss))
             trainable_parameters(module)  # raises where there are none
             if is_small(module, train.x):
                 stack.enter_context(one_thread())
@@ -242,8 +243,10 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
             and all(chooses_rows(strategy) for strategy in self._strategies)
         )
 
-    def build_module(self, example: Tensor, n_classes: int, layout: TableLayout | None) -> nn.Module:
-        """Return a network of its own for encoded rows like the example."""
+    def build_module(
+        self, example: Tensor, n_classes: int, layout: TableLayout | None, cosine_scale: float | None
+    ) -> nn.Module:
+        """Return a network of its own for encoded rows like the example; see `cosine_scale` for the last."""
         return choose_module(
             self.module,
             self.options_for("module"),
@@ -253,7 +256,7 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
             n_members=self.n_members,
             hidden_sizes=self.hidden_sizes,
             dropout=self.dropout,
-            cosine=isinstance(self.loss, str) and self.loss in COSINE_LOSSES,
+            cosine_scale=cosine_scale,
         )
 
     def check_parameters(self) -> None:

@@ -84,16 +84,15 @@ def choose_module(
     n_members: int,
     hidden_sizes: Any,
     dropout: Any,
-    cosine: bool,
+    cosine_scale: float | None,
 ) -> nn.Module:
     """Return a network of its own for one fit, checked on two example rows.
 
     A class is built with the ``module__…`` options; arguments called ``n_inputs`` and ``n_outputs`` are
     filled in where its signature has them. An instance is copied, so that a fit never changes what the user
-    passed. With ``cosine`` the default networks end in scaled cosines, one for each class.
+    passed. With a ``cosine_scale`` the default networks end in scaled cosines, one for each class.
     """
-    n_outputs = 1 if n_classes == 2 and not cosine else n_classes
-    head = "cosine" if cosine else "linear"
+    n_outputs = 1 if n_classes == 2 and cosine_scale is None else n_classes
     built: nn.Module
     if module is None:
         if options:
@@ -102,7 +101,7 @@ def choose_module(
                 "hidden_sizes and dropout"
             )
         if example.ndim == 4:
-            built = _image_network(example, n_outputs, head)
+            built = _image_network(example, n_outputs, cosine_scale)
         elif example.ndim == 2:
             built = TableNetwork(
                 example.shape[1],
@@ -110,7 +109,7 @@ def choose_module(
                 n_members=n_members,
                 hidden_sizes=hidden_sizes,
                 dropout=dropout,
-                head=head,
+                cosine_scale=cosine_scale,
                 **({} if layout is None else layout.options()),
             )
         else:
@@ -136,14 +135,20 @@ def choose_module(
     return built
 
 
-def _image_network(example: Tensor, n_outputs: int, head: str) -> ResNet:
+def _image_network(example: Tensor, n_outputs: int, cosine_scale: float | None) -> ResNet:
     channels, _, last = example.shape[1:]
     if channels > MOST_CHANNELS and last <= MOST_CHANNELS:
         raise ValueError(
             f"X of shape (n, {', '.join(map(str, example.shape[1:]))}) seems to have its channels last: they "
             "come first, X.transpose(0, 3, 1, 2)"
         )
-    return ResNet(n_outputs, width=IMAGE_WIDTH, blocks=IMAGE_BLOCKS, in_channels=channels, head=head)
+    return ResNet(
+        n_outputs,
+        width=IMAGE_WIDTH,
+        blocks=IMAGE_BLOCKS,
+        in_channels=channels,
+        cosine_scale=cosine_scale,
+    )
 
 
 def _check_output(module: nn.Module, example: Tensor, n_classes: int) -> None:

@@ -15,12 +15,14 @@ from metabalance.nn import (
     LDAMLoss,
     LogitAdjustedCrossEntropy,
     LossFunction,
+    MarginLoss,
     MemberLoss,
     RowLoss,
     TableNetwork,
     class_logits,
     effective_number_weights,
 )
+from metabalance.nn.margins import SCALE
 from metabalance.training import Holdouts
 
 # name → the loss for (class weights or None, rows of each class in the training part, label smoothing)
@@ -32,7 +34,6 @@ LOSSES: Mapping[str, Callable[[Tensor | None, Tensor, float], nn.Module]] = {
     ),
     "ldam": lambda weight, counts, smoothing: LDAMLoss(counts, weight=weight),
 }
-# Losses of a margin between directions: networks for them end in scaled cosines, one for each class.
 COSINE_LOSSES = ("ldam",)
 SMOOTHED_LOSSES = ("cross_entropy", "logit_adjusted")
 
@@ -73,6 +74,13 @@ def choose_loss(
     else:
         raise ValueError(f"loss must be one of {', '.join(LOSSES)} or a function, got {loss!r}")
     return chosen
+
+
+def cosine_scale(loss: Any) -> float | None:
+    """The scale of the cosines that the loss takes, one for each class; None where it takes any logits."""
+    if isinstance(loss, MarginLoss):
+        return loss.scale
+    return SCALE if isinstance(loss, str) and loss in COSINE_LOSSES else None
 
 
 def check_label_smoothing(loss: Any, label_smoothing: float) -> None:

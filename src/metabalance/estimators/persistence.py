@@ -14,12 +14,13 @@ from safetensors.torch import load_file, save_file
 
 from metabalance.estimators.calibration import Calibration
 from metabalance.estimators.layout import TableLayout
+from metabalance.estimators.parameters import check_number
 from metabalance.estimators.tables import encoder_from_state
 from metabalance.meta.statistics import statistics_names
 from metabalance.training import resolve_device, seeded
 
 FORMAT = "metabalance-model"
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 DESCRIPTION_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
 MODULE_PREFIX = "module."
@@ -47,6 +48,7 @@ def save_model(estimator: Any, path: str | os.PathLike[str]) -> None:
         "adapted": estimator.adapted_parameters_ is not None,
         "classes": {"dtype": estimator.classes_.dtype.str, "values": estimator.classes_.tolist()},
         "encoder": estimator.encoder_.to_state(),
+        "cosine_scale": estimator.cosine_scale_,
         "layout": None if estimator.layout_ is None else estimator.layout_.to_state(),
         "calibrations": {
             name: None if each is None else each.to_state() for name, each in estimator.calibrations_.items()
@@ -78,7 +80,9 @@ def _check_unchanged(estimator: Any) -> None:
         return
     with seeded(0):
         example = torch.zeros(2, *estimator.input_shape_)
-        described = estimator.build_module(example, len(estimator.classes_), estimator.layout_)
+        described = estimator.build_module(
+            example, len(estimator.classes_), estimator.layout_, estimator.cosine_scale_
+        )
     shapes = [
         {name: tensor.shape for name, tensor in module.state_dict().items()}
         for module in (described, estimator.module_)
@@ -105,6 +109,9 @@ def load_model(
         own_module = description["own_module"]
         classes = _restore_classes(description["classes"])
         encoder = encoder_from_state(description["encoder"])
+        cosine_scale = description["cosine_scale"]
+        if cosine_scale is not None:
+            check_number("cosine_scale", cosine_scale, above=0)
         saved_layout = description["layout"]
         layout = None if saved_layout is None else TableLayout.from_state(saved_layout)
         calibrations = {
@@ -144,8 +151,9 @@ def load_model(
     resolved = resolve_device(device)
     example = torch.zeros((2, *input_shape), device=resolved)
     with seeded(0):
-        estimator.module_ = estimator.build_module(example, len(classes), layout).eval()
+        estimator.module_ = estimator.build_module(example, len(classes), layout, cosine_scale).eval()
     estimator.layout_ = layout
+    estimator.cosine_scale_ = cosine_scale
     weights = _read_weights(folder, resolved)
     try:
         estimator.module_.load_state_dict(_with_prefix(weights, MODULE_PREFIX))

@@ -2,6 +2,7 @@
 
 from metabalance.nn.augment import CropAndFlip
 from metabalance.nn.class_weights import effective_number_weights
+from metabalance.nn.decay import weight_decay_groups
 from metabalance.nn.losses import (
     CrossEntropy,
     FocalLoss,
@@ -10,7 +11,7 @@ from metabalance.nn.losses import (
     RowLoss,
     class_logits,
 )
-from metabalance.nn.margins import CosineLinear, LDAMLoss
+from metabalance.nn.margins import CosFaceLoss, CosineLinear, LDAMLoss, MarginLoss
 from metabalance.nn.member_loss import MemberLoss
 from metabalance.nn.mixing import CutMix, MixedBatch, MixedLoss, Mixing, Mixup
 from metabalance.nn.mlp import MLP
@@ -20,6 +21,7 @@ from metabalance.nn.table_network import TableNetwork
 
 __all__ = [
     "MLP",
+    "CosFaceLoss",
     "CosineLinear",
     "CropAndFlip",
     "CrossEntropy",
@@ -28,6 +30,7 @@ __all__ = [
     "LDAMLoss",
     "LogitAdjustedCrossEntropy",
     "LossFunction",
+    "MarginLoss",
     "MemberLoss",
     "MixedBatch",
     "MixedLoss",
@@ -39,4 +42,5 @@ __all__ = [
     "TableNetwork",
     "class_logits",
     "effective_number_weights",
+    "weight_decay_groups",
 ]

@@ -15,7 +15,6 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {
     "batch": nn.BatchNorm2d,
     "group": lambda channels: nn.GroupNorm(math.gcd(MOST_GROUPS, channels), channels),
 }
-HEADS: dict[str, Callable[[int, int], nn.Module]] = {"linear": nn.Linear, "cosine": CosineLinear}
 
 
 class ResNet(nn.Module):
@@ -38,8 +37,8 @@ class ResNet(nn.Module):
     norm : {"batch", "group"}, default="batch"
         BatchNorm, or GroupNorm of 8 groups (fewer where 8 does not divide the channels), which looks at one
         image at a time: neither the class frequencies of a batch nor its size matter to it.
-    head : {"linear", "cosine"}, default="linear"
-        The last layer; "cosine" is `CosineLinear`, for `LDAMLoss`.
+    cosine_scale : float, optional
+        End in cosines times this scale, a `CosineLinear` layer, for a `MarginLoss`.
 
     Raises
     ------
@@ -75,12 +74,11 @@ class ResNet(nn.Module):
         width: int = 64,
         in_channels: int = 3,
         norm: str = "batch",
-        head: str = "linear",
+        cosine_scale: float | None = None,
     ) -> None:
         super().__init__()
-        for name, chosen, choices in (("norm", norm, NORMS), ("head", head, HEADS)):
-            if chosen not in choices:
-                raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {chosen!r}")
+        if norm not in NORMS:
+            raise ValueError(f"norm must be one of {', '.join(map(repr, NORMS))}, got {norm!r}")
         if not isinstance(blocks, Sequence):
             raise TypeError(f"blocks must be a sequence such as (2, 2, 2, 2), got {blocks!r}")
         if not blocks:
@@ -101,12 +99,20 @@ class ResNet(nn.Module):
             stages.append(nn.Sequential(first, *others))
             channels = wider
         self.stages = nn.Sequential(*stages)
-        self.head = HEADS[head](channels, n_outputs)
+        self.head = (
+            nn.Linear(channels, n_outputs)
+            if cosine_scale is None
+            else CosineLinear(channels, n_outputs, cosine_scale)
+        )
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Return what the last layer sees of images: (batch, width of the last stage)."""
+        features: Tensor = self.stages(F.relu(self.norm(self.stem(images))))
+        return features.mean((2, 3))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (batch, n_outputs) of images (batch, in_channels, height, width)."""
-        features = self.stages(F.relu(self.norm(self.stem(images))))
-        logits: Tensor = self.head(features.mean((2, 3)))
+        logits: Tensor = self.head(self.embed(images))
         return logits
 
 

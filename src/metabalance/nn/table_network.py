@@ -1,6 +1,6 @@
 """The default network of tables: small perceptrons side by side, on codes of the numbers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from rtdl_num_embeddings import PeriodicEmbeddings
@@ -8,7 +8,7 @@ from tabm import LinearEnsemble
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from metabalance.nn.margins import SCALE
+from metabalance.nn.margins import cosines
 from metabalance.nn.mlp import dropout_per_layer, layer_widths
 from metabalance.nn.piecewise import PiecewiseLinear
 
@@ -43,13 +43,13 @@ class TableNetwork(nn.Module):
     hidden_sizes : sequence of int, default=(64, 64)
         Layers of a member.
     dropout : float or sequence of float, default=0.1
-    head : {"linear", "cosine"}, default="linear"
-        The last layer of a member; "cosine" gives scaled cosines, as `CosineLinear` does, for `LDAMLoss`.
+    cosine_scale : float, optional
+        End each member in cosines times this scale, as `CosineLinear` does, for a `MarginLoss`.
 
     Raises
     ------
     ValueError
-        If n_members or a width is below 1, a probability outside [0, 1), or the head is unknown.
+        If n_members or a width is below 1, or a probability outside [0, 1).
 
     References
     ----------
@@ -77,11 +77,9 @@ class TableNetwork(nn.Module):
         n_members: int = 8,
         hidden_sizes: Sequence[int] = (64, 64),
         dropout: float | Sequence[float] = 0.1,
-        head: str = "linear",
+        cosine_scale: float | None = None,
     ) -> None:
         super().__init__()
-        if head not in HEADS:
-            raise ValueError(f"head must be one of {', '.join(map(repr, HEADS))}, got {head!r}")
         if n_members < 1:
             raise ValueError(f"n_members must be at least 1, got {n_members!r}")
         self.n_members = n_members
@@ -109,7 +107,11 @@ class TableNetwork(nn.Module):
         chances = dropout_per_layer(dropout, len(hidden_sizes))
         for wide_in, wide_out, chance in zip(sizes[:-2], sizes[1:-1], chances, strict=True):
             layers += [_MembersFirst(wide_in, wide_out, k=n_members), nn.ReLU(), nn.Dropout(chance)]
-        layers.append(HEADS[head](sizes[-2], sizes[-1], n_members))
+        layers.append(
+            _MembersFirst(sizes[-2], sizes[-1], k=n_members)
+            if cosine_scale is None
+            else _MembersCosine(sizes[-2], sizes[-1], n_members, cosine_scale)
+        )
         self.members = _Members(*layers)
 
     numbers: Tensor
@@ -164,18 +166,13 @@ class _MembersFirst(LinearEnsemble):  # type: ignore[misc]  # tabm has no types
 class _MembersCosine(nn.Module):
     """A `CosineLinear` for each member, for shapes (members, batch, width)."""
 
-    def __init__(self, n_inputs: int, n_outputs: int, n_members: int) -> None:
+    def __init__(self, n_inputs: int, n_outputs: int, n_members: int, scale: float) -> None:
         super().__init__()
+        self.scale = scale
         self.weight = nn.Parameter(F.normalize(torch.randn(n_members, n_inputs, n_outputs), dim=1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return SCALE * torch.bmm(F.normalize(x, dim=-1), F.normalize(self.weight, dim=1))
-
-
-HEADS: Mapping[str, Callable[[int, int, int], nn.Module]] = {
-    "linear": lambda n_inputs, n_outputs, n_members: _MembersFirst(n_inputs, n_outputs, k=n_members),
-    "cosine": _MembersCosine,
-}
+        return self.scale * cosines(x, self.weight)
 
 
 class _Members(nn.Sequential):

@@ -29,10 +29,10 @@ class DeferredReweighting(Callback):
     """
 
     def __init__(self, loss: RowLoss, unweighted: int) -> None:
-        weight = dict(loss.named_buffers()).get("weight")
-        if weight is None:
+        weights = [each for name, each in loss.named_buffers() if name.split(".")[-1] == "weight"]
+        if not weights:
             raise ValueError(f"{type(loss).__name__} has no class weights to defer: give it weight=")
-        self.weight = weight
+        self.weight = weights[0]
         self.unweighted = unweighted
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:

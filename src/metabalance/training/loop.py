@@ -8,6 +8,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, EpochTimer, GradientNormClipping, PassthroughScoring
 from torch import nn
 
+from metabalance.nn.decay import undecayed
 from metabalance.training.budget import EpochBudget
 from metabalance.training.callbacks import CosineSchedule, EpochProgress, EpochScores, WeightAveraging
 from metabalance.training.deferred import DeferredReweighting
@@ -181,17 +182,6 @@ class TrainingLoop(NeuralNet):
         if not self.module_.training:  # asked first, since setting it goes through all parts of the module
             self._set_training(True)
         return {"loss": self.rule.backward(batch), "y_pred": None}
-
-
-def undecayed(module: nn.Module) -> set[int]:
-    """Ids of the parameters that are biases or belong to a normalisation layer."""
-    norms = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
-    return {
-        id(parameter)
-        for part in module.modules()
-        for name, parameter in part.named_parameters(recurse=False)
-        if isinstance(part, norms) or name.endswith("bias")
-    }
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
