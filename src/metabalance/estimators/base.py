@@ -100,7 +100,7 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
         """Whether predictions of such encoded rows (and early stopping) use the adapted parameters."""
         return False
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, balance_by: Any = None) -> Self:
         """Train a network on rows X with labels y.
 
         Encoding, resampling and holding rows out all happen in here. Rows that are held out are never
@@ -114,6 +114,10 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
             height, width); other arrays need ``module=``.
         y : array of shape (n_rows,)
             Labels of any kind: numbers, strings, booleans; at least two classes.
+        balance_by : array of shape (n_rows,) or (n_rows, k), optional
+            Groups of any kind, such as sex, region or camera, that the strategies "under" and "over" balance
+            in the place of classes; no others go with it but "natural". With k columns (of which one may be
+            the label) every combination that occurs is a group. Rows are held out evenly from each.
 
         Returns
         -------
@@ -127,7 +131,7 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
             If training diverges.
         """
         self.check_parameters()
-        prepared = self.prepare(X, y)
+        prepared = self.prepare(X, y, balance_by)
         trained = self._train(prepared)
         interrupted, rows_drawn = trained.loop.interrupted_, trained.loop.budget_.rows_drawn
         final, broken_off = trained, trained.how_far_it_got(bool(self.early_stopping))
@@ -201,7 +205,7 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
             }
         return Trained(module.eval(), layout, adapted, calibrations, loop)
 
-    def prepare(self, X: Any, y: Any) -> Prepared:
+    def prepare(self, X: Any, y: Any, balance_by: Any = None) -> Prepared:
         """Return what `fit` trains on: the rows encoded and split, and the seeds of all that follows.
 
         The same parameters, rows and ``random_state`` give the same parts, whatever the sampling strategies,
@@ -219,6 +223,7 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
             fraction=self.validation_fraction,
             cross_fitted_members=self.n_members if self._cross_fits() else None,
             coded=self.module is None,
+            balance_by=balance_by,
         )
 
     def _calibrate(self, look: Look, classes: NDArray[Any], codes: NDArray[np.int64]) -> Calibration | None:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state
 
+from metabalance.estimators.groups import encode_groups
 from metabalance.estimators.labels import encode_labels
 from metabalance.estimators.tables import TableEncoder, make_encoder
 from metabalance.training import Holdouts, Part, cross_fitted_holdouts, stratified_holdout
@@ -34,10 +35,10 @@ class Prepared:
         Which of the rows trained on each member holds out, where they do not share a ``valid``.
     rng : numpy.random.Generator
         As the split has left it.
-    init_seed : int
-        Seed of the initial weights and of dropout.
-    stream_options : dict
-        What every stream over the training part takes, its seed included.
+    init_seed, stream_seed : int
+        Seed of the initial weights and of dropout, and of the streams.
+    group_names : sequence of str, optional
+        Names of the groups that are balanced in the place of classes.
     """
 
     encoder: Any
@@ -49,16 +50,29 @@ class Prepared:
     holdouts: Holdouts | None
     rng: np.random.Generator
     init_seed: int
-    stream_options: dict[str, Any]
+    stream_seed: int
+    group_names: list[str] | None
+
+    @property
+    def stream_options(self) -> dict[str, Any]:
+        """What every stream over the training part takes."""
+        return {
+            "random_state": self.stream_seed,
+            "categorical": self.encoder.categorical_outputs_,
+            "class_names": self.group_names or [str(label) for label in self.classes],
+            "balance_by": self.train.balance_by,
+        }
 
     def on_all_rows(self) -> "Prepared":
         """The same with the held-out part among the rows that are trained on."""
         if self.valid is None:
             return self
+        groups = [each.balance_by for each in (self.train, self.valid) if each.balance_by is not None]
         train = Part(
             torch.cat([self.train.x, self.valid.x]),
             torch.cat([self.train.y, self.valid.y]),
             np.concatenate([self.train.codes, self.valid.codes]),
+            np.concatenate(groups) if groups else None,
         )
         return replace(self, train=train, valid=None)
 
@@ -78,12 +92,13 @@ def prepare_rows(
     fraction: float,
     cross_fitted_members: int | None,
     coded: bool,
+    balance_by: Any = None,
 ) -> Prepared:
     """Encode labels and rows, and hold some of the rows out.
 
     Parameters
     ----------
-    X, y
+    X, y, balance_by
         As `fit` takes them.
     device : torch.device
     random_state : int, RandomState or None
@@ -107,34 +122,49 @@ def prepare_rows(
     X = with_rows(X)
     check_consistent_length(X, y)
     classes, codes = encode_labels(y)
+    names, groups = None, None
+    if balance_by is not None:
+        names, groups = encode_groups("balance_by", balance_by, len(codes))
     random = check_random_state(random_state)
     split_seed, init_seed, stream_seed = random.randint(2**31 - 1, size=3).tolist()
     rng = np.random.default_rng(split_seed)
     encoded = _encoded_on(device, encoder)
     valid, holdouts = None, None
     if holds_out and cross_fitted_members is not None and isinstance(encoder, TableEncoder):
-        holdouts = cross_fitted_holdouts(codes, cross_fitted_members, fraction, rng, classes)
+        holdouts = cross_fitted_holdouts(codes, cross_fitted_members, fraction, rng, classes, groups)
         encoder.fit(X)
         targets = torch.from_numpy(np.stack([codes, holdouts.group], axis=1)).to(device)
-        train = replace(encoded(X, codes), y=targets)
+        train = replace(encoded(X, codes), y=targets, balance_by=codes if groups is None else groups)
     elif holds_out:
-        train_rows, valid_rows = stratified_holdout(codes, fraction, rng, classes)
+        train_rows, valid_rows = stratified_holdout(codes, fraction, rng, classes, groups)
         X_train = _safe_indexing(X, train_rows)
         # Whether a column holds numbers or text is a matter of the whole table, its statistics are not.
         encoder.fit(X_train, kinds_from=X)
         train = encoded(X_train, codes[train_rows])
         del X_train  # before the next copy
         valid = encoded(_safe_indexing(X, valid_rows), codes[valid_rows])
+        if groups is not None and names is not None:
+            _check_all_are_left(groups[train_rows], names)
+            train, valid = (
+                replace(part, balance_by=groups[rows])
+                for part, rows in ((train, train_rows), (valid, valid_rows))
+            )
     else:
         encoder.fit(X)
-        train = encoded(X, codes)
-    stream_options = {
-        "random_state": stream_seed,
-        "categorical": encoder.categorical_outputs_,
-        "class_names": [str(label) for label in classes],
-        "balance_by": None if holdouts is None else codes,
-    }
-    return Prepared(encoder, classes, codes, device, train, valid, holdouts, rng, init_seed, stream_options)
+        train = replace(encoded(X, codes), balance_by=groups)
+    return Prepared(
+        encoder, classes, codes, device, train, valid, holdouts, rng, init_seed, stream_seed, names
+    )
+
+
+def _check_all_are_left(groups: NDArray[np.int64], names: list[str]) -> None:
+    """Raise ValueError if a group has no row that is trained on."""
+    counts = np.bincount(groups, minlength=len(names))
+    if not counts.all():
+        raise ValueError(
+            f"group {names[int(counts.argmin())]!r} of balance_by has no row left to train on, since rows "
+            "are held out: collect more, merge or drop the group, or train with early_stopping=False"
+        )
 
 
 def _encoded_on(device: torch.device, encoder: Any) -> Callable[[Any, NDArray[np.int64]], Part]:

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from metabalance.estimators import MetaBalanceClassifier
 from metabalance.estimators.attempts import one_of_each_kind
+from metabalance.estimators.groups import named_groups
 from metabalance.estimators.labels import encode_known_labels, encode_labels
 from metabalance.estimators.parameters import is_whole_number
 from metabalance.estimators.prepared import with_rows
@@ -163,7 +164,7 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, balance_by: Any = None) -> Self:
         """Choose the pair of strategies on rows X with labels y, and fit it to all of them.
 
         Parameters
@@ -172,6 +173,9 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             As for the estimator.
         y : array of shape (n_rows,)
             Labels of any kind, at least two classes.
+        balance_by : array of shape (n_rows,) or (n_rows, k), optional
+            Groups to balance in the place of classes, as for the estimator. Strategies other than "natural",
+            "under" and "over" are then left out.
 
         Returns
         -------
@@ -191,6 +195,7 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         check_consistent_length(X, y)
         started = time.perf_counter()
         classes, codes = encode_labels(y)
+        groups = None if balance_by is None else named_groups("balance_by", balance_by, len(codes))
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)  # of an earlier fit, lest a failure leave a mixture
         base = self._base()
@@ -200,7 +205,7 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         splits = make_splits(self.cv, X, codes, labels, split_seed)
         _check_classes(splits, codes, labels)
         folds = [Fold(train, test, (fold_seed + place) % 2**31) for place, (train, test) in enumerate(splits)]
-        task = Task(X, codes, classes, self._scoring_of(len(classes)))
+        task = Task(X, codes, classes, self._scoring_of(len(classes)), groups)
 
         workers = Workers(self.n_jobs, self.verbose)
         with opened_memory(self.memory) as memory:
@@ -226,7 +231,7 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             # All epochs, unless the rounds that had more than the winner's failed: the fit would, too.
             epochs = entries[self.best_index_].epochs
             best = seeded_copy(base, refit_seed, **self.best_params_, max_epochs=epochs)
-            self.best_estimator_ = best.fit(X, y)
+            self.best_estimator_ = best.fit(X, y, balance_by)
             self.refit_time_ = time.perf_counter() - started - self.search_seconds_
             self.rows_drawn_ += self.best_estimator_.rows_drawn_
         return self

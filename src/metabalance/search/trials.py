@@ -31,16 +31,18 @@ class Fold:
 
 @dataclass(frozen=True)
 class Task:
-    """The data of a search, with its labels as codes into ``classes``, and what a score is."""
+    """The data of a search, labels as codes into ``classes``, what a score is, and groups to balance by."""
 
     X: Any
     codes: NDArray[np.int64]
     classes: NDArray[Any]
     scoring: Any
+    groups: NDArray[Any] | None = None
 
-    def rows(self, numbers: NDArray[np.intp]) -> tuple[Any, NDArray[Any]]:
-        """Return these rows and their labels."""
-        return _safe_indexing(self.X, numbers), self.classes[self.codes[numbers]]
+    def rows(self, numbers: NDArray[np.intp]) -> tuple[Any, NDArray[Any], NDArray[Any] | None]:
+        """Return these rows, their labels and, where there are such, their groups."""
+        groups = None if self.groups is None else self.groups[numbers]
+        return _safe_indexing(self.X, numbers), self.classes[self.codes[numbers]], groups
 
 
 class Trial(NamedTuple):

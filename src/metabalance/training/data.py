@@ -10,22 +10,39 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Part:
-    """Encoded rows on the device: x of shape (n, …), class codes of shape (n,) as tensor and as array."""
+    """Encoded rows on the device.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, …)
+    y : Tensor of int64, shape (n,) or (n, 2)
+        What the loss is given: class codes, and which rows members hold out where they do.
+    codes : int64 array of shape (n,)
+        Class codes.
+    balance_by : int64 array of shape (n,), optional
+        What sampling strategies balance; where it is absent, ``y``.
+    """
 
     x: Tensor
     y: Tensor
     codes: NDArray[np.int64]
+    balance_by: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.codes)
 
     def subset(self, rows: NDArray[np.intp]) -> "Part":
         """Return the given rows only."""
-        return Part(self.x[rows], self.y[rows], self.codes[rows])
+        groups = None if self.balance_by is None else self.balance_by[rows]
+        return Part(self.x[rows], self.y[rows], self.codes[rows], groups)
 
 
 def stratified_holdout(
-    codes: NDArray[np.int64], fraction: float, rng: np.random.Generator, classes: NDArray[Any]
+    codes: NDArray[np.int64],
+    fraction: float,
+    rng: np.random.Generator,
+    classes: NDArray[Any],
+    groups: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Split rows into training and validation, each class by the same fraction and never wholly to one side.
 
@@ -40,6 +57,8 @@ def stratified_holdout(
     rng : numpy.random.Generator
     classes : array of shape (n_classes,)
         The labels behind the codes, for messages.
+    groups : array of int, shape (n,), optional
+        What each class is held out evenly from.
 
     Returns
     -------
@@ -55,9 +74,22 @@ def stratified_holdout(
     valid = []
     for code, count in zip(*np.unique(codes, return_counts=True), strict=True):
         size = min(max(1, round(fraction * count)), count - 1)
-        valid.append(rng.choice(np.flatnonzero(codes == code), size=size, replace=False))
+        rows = np.flatnonzero(codes == code)
+        if groups is None:
+            valid.append(rng.choice(rows, size=size, replace=False))
+        else:  # at even distances, one group after the other
+            places = (np.arange(size) + rng.random()) * count / size
+            valid.append(by_group(rows, groups, rng)[places.astype(np.intp)])
     held_out = np.sort(np.concatenate(valid))
     return np.setdiff1d(np.arange(len(codes)), held_out), held_out
+
+
+def by_group(
+    rows: NDArray[np.intp], groups: NDArray[np.int64] | None, rng: np.random.Generator
+) -> NDArray[np.intp]:
+    """Shuffle row numbers, and sort them by group where there are groups."""
+    shuffled = rng.permutation(rows)
+    return shuffled if groups is None else shuffled[np.argsort(groups[shuffled], kind="stable")]
 
 
 def check_two_rows_each(codes: NDArray[np.int64], classes: NDArray[Any]) -> None:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from metabalance.training.data import check_two_rows_each
+from metabalance.training.data import by_group, check_two_rows_each
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,12 @@ class Holdouts:
 
 
 def cross_fitted_holdouts(
-    codes: NDArray[np.int64], n_members: int, fraction: float, rng: np.random.Generator, classes: NDArray[Any]
+    codes: NDArray[np.int64],
+    n_members: int,
+    fraction: float,
+    rng: np.random.Generator,
+    classes: NDArray[Any],
+    groups: NDArray[np.int64] | None = None,
 ) -> Holdouts:
     """Share the rows out among the members: what some hold out, others train on.
 
@@ -51,6 +56,8 @@ def cross_fitted_holdouts(
     rng : numpy.random.Generator
     classes : array of shape (n_classes,)
         The labels behind the codes, for messages.
+    groups : array of int, shape (n,), optional
+        What each class is dealt evenly from.
 
     Raises
     ------
@@ -69,20 +76,26 @@ def cross_fitted_holdouts(
     folds = max(2, round(1 / fraction))
     held = np.zeros((len(codes), n_members), dtype=bool)
     for start in range(0, n_members, folds):
-        fold = _deal(codes, folds, min(folds, n_members), rng)
+        fold = _deal(codes, groups, folds, min(folds, n_members), rng)
         for member in range(start, min(start + folds, n_members)):
             held[:, member] = fold == member - start
     patterns, group = np.unique(held, axis=0, return_inverse=True)
     return Holdouts(group.reshape(-1).astype(np.int64), patterns)
 
 
-def _deal(codes: NDArray[np.int64], folds: int, held: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def _deal(
+    codes: NDArray[np.int64],
+    groups: NDArray[np.int64] | None,
+    folds: int,
+    held: int,
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
     """The fold of each row; folds have equally many rows of each class, or differ by one.
 
     Each class has a row in one of the first ``held`` folds at least, those that a member holds out.
     """
     fold = np.empty(len(codes), dtype=np.int64)
     for code in np.unique(codes):
-        rows = rng.permutation(np.flatnonzero(codes == code))
+        rows = by_group(np.flatnonzero(codes == code), groups, rng)
         fold[rows] = (np.arange(len(rows)) + rng.integers(held)) % folds
     return fold
