@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from sklearn.datasets import make_classification
@@ -37,6 +38,7 @@ def names_the_documents_use() -> dict:
         "optimizer": torch.optim.SGD(model.parameters(), lr=0.01),
         "MyConvNet": MyConvNet,
         "mb": __import__("metabalance"),
+        "np": np,
     }
 
 

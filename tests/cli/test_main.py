@@ -312,3 +312,44 @@ def test_the_installed_command_answers_a_mistake_with_one_line(files: Path) -> N
     assert result.returncode == 2
     assert result.stdout == ""
     assert result.stderr == "error: the table has no column 'klasse': did you mean 'Klasse ä'?\n"
+
+
+def test_compare_reports_and_balances_groups_of_columns(run: Run, files: Path, tmp_path: Path) -> None:
+    by = ("--balance-by", "new", "--balance-by", "Klasse ä", "--report-by", "new", "--drop", "new")
+    arguments = ("compare", files / "people.csv", "--target", "Klasse ä", "--methods", "over", *by, *QUICK)
+    result = run(*arguments, "--report", tmp_path)
+    assert result.exit_code == 0
+    assert "Balanced accuracy of every group" in result.stdout
+    comparison = Comparison.from_json(tmp_path / "results.json")
+    assert comparison.n_features == 4
+    assert {"False", "True", "gap"} < set(comparison.group_frame().columns)
+    frame = pd.read_csv(files / "people.csv")
+    expected = mb.compare(
+        frame.drop(columns=["Klasse ä", "new"]),
+        frame["Klasse ä"],
+        methods=["over"],
+        cv=2,
+        max_epochs=1,
+        balance_by=frame[["new", "Klasse ä"]],
+        report_by=frame["new"],
+    )
+    pd.testing.assert_frame_equal(comparison.group_frame(), expected.group_frame())
+
+
+@pytest.mark.parametrize("command", ["fit", "search"])
+def test_a_model_is_trained_on_balanced_groups(run: Run, files: Path, tmp_path: Path, command: str) -> None:
+    few = ("--support", "natural", "--query", "over", "--epochs", 1)
+    search = ("--cv", 2, "--jobs", 1, "--no-halving") if command == "search" else ()
+    arguments = (files / "people.csv", "--target", "Klasse ä", "--drop", "id", *few, *search)
+    models = {}
+    for name, by in (("plain", ()), ("groups", ("--balance-by", "new"))):
+        result = run(command, *arguments, *by, "--out", tmp_path / name)
+        assert result.exit_code == 0
+        models[name] = mb.MetaBalanceClassifier.load(tmp_path / name)
+    frame = pd.read_csv(files / "people.csv").drop(columns="id")
+    X, y = frame.drop(columns="Klasse ä"), frame["Klasse ä"]
+    seed = models["groups"].random_state
+    direct = mb.MetaBalanceClassifier(query_sampler="over", max_epochs=1, random_state=seed)
+    direct.fit(X, y, balance_by=frame["new"])
+    np.testing.assert_allclose(models["groups"].predict_proba(X), direct.predict_proba(X), rtol=1e-5)
+    assert not np.allclose(models["plain"].predict_proba(X), direct.predict_proba(X), rtol=1e-3)

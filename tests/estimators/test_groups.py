@@ -179,6 +179,7 @@ def categories_without_rows(n: int) -> pd.Categorical:
         ),
         ({}, lambda n: np.where(np.arange(n) > 2, 1.0, np.nan), r"missing \(NaN\) in 3 of 400 rows"),
         ({}, lambda n: np.zeros(n), "balance_by needs at least two groups, every row is of '0.0'"),
+        ({}, lambda n: np.arange(n) / 2, "balance_by holds fractions, such as .*0.5.*: cut the numbers into"),
         ({}, categories_without_rows, "group 'x' of balance_by has no rows, and cannot be drawn from"),
         ({}, lambda n: np.zeros((n, 2, 2)), "balance_by must be one group for each row, or a few columns"),
         ({}, lambda n: np.zeros((n, 0)), "balance_by must have a group for each of the 400 rows"),
@@ -189,7 +190,7 @@ def categories_without_rows(n: int) -> pd.Categorical:
             "group 'rare' of balance_by has no row left to train on",
         ),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_bad_groups(binary, options, groups, message) -> None:
     X, y = binary

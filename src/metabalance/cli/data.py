@@ -1,9 +1,11 @@
 """From the DATA argument to a data set: a table with a target column, images, or a built-in name."""
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from metabalance.datasets import (
     BUILTIN,
@@ -21,10 +23,17 @@ def load_data(
     target: str | None,
     drop: list[str],
     image_size: int | None = None,
+    groups: Mapping[str, list[str]] | None = None,
     *,
     progress: bool = False,
-) -> Dataset:
-    """Return the data set behind DATA, without the dropped columns.
+) -> tuple[Dataset, dict[str, pd.DataFrame | None]]:
+    """Return the data set behind DATA, without the dropped columns, and columns that groups are taken from.
+
+    Parameters
+    ----------
+    groups : mapping of str to list of str, optional
+        Under the name of an option, the columns that it names, which may be dropped ones. Its result is None
+        where there are no such.
 
     Raises
     ------
@@ -34,6 +43,7 @@ def load_data(
     FileNotFoundError
         If DATA is neither a file, a folder nor a built-in name.
     """
+    wanted = groups or {}
     is_folder = data not in BUILTIN and Path(data).is_dir()
     if is_folder or Path(data).suffix == ".npz":
         if target is not None or drop:
@@ -42,13 +52,15 @@ def load_data(
                 f"{data} {what if is_folder else 'holds images and their classes:'} leave out --target and "
                 "--drop"
             )
-        return _load_images(Path(data), image_size, is_folder, progress)
+        _refuse_groups(data, wanted)
+        return _load_images(Path(data), image_size, is_folder, progress), dict.fromkeys(wanted)
     if image_size is not None:
         raise ValueError(f"--image-size is for folders of images, which {data} is not: leave it out")
     if data in BUILTIN:
         if target is not None or drop:
             raise ValueError(f"{data} is built in and knows its target: leave out --target and --drop")
-        return load_builtin(data)
+        _refuse_groups(data, wanted)
+        return load_builtin(data), dict.fromkeys(wanted)
     if not Path(data).exists() and not Path(data).suffix:
         close = get_close_matches(data, BUILTIN, n=1)
         raise FileNotFoundError(
@@ -58,15 +70,23 @@ def load_data(
     frame = read_table(data)
     if target is None:
         raise ValueError(f"name the column to predict with --target; {data} has {_some(list(frame.columns))}")
-    missing = [column for column in drop if column not in frame.columns]
-    if missing:
-        raise ValueError(
-            f"--drop {missing[0]}: {data} has no such column, it has {_some(list(frame.columns))}"
-        )
+    for option, columns in {"--drop": drop, **wanted}.items():
+        missing = [column for column in columns if column not in frame.columns]
+        if missing:
+            raise ValueError(
+                f"{option} {missing[0]}: {data} has no such column, it has {_some(list(frame.columns))}"
+            )
     if target in drop:
         raise ValueError(f"--drop {target}: this is the target column")
     X, y = split_target(frame.drop(columns=drop), target)
-    return Dataset(name=Path(data).name, title=Path(data).name, X=X, y=y, cv=None, description="")
+    dataset = Dataset(name=Path(data).name, title=Path(data).name, X=X, y=y, cv=None, description="")
+    return dataset, {option: frame[columns] if columns else None for option, columns in wanted.items()}
+
+
+def _refuse_groups(data: str, groups: Mapping[str, list[str]]) -> None:
+    for option, columns in groups.items():
+        if columns:
+            raise ValueError(f"{option} is for tables of columns, which {data} is not: leave it out")
 
 
 def _load_images(path: Path, size: int | None, is_folder: bool, progress: bool) -> Dataset:

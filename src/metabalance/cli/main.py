@@ -17,11 +17,24 @@ from metabalance import (
 )
 from metabalance.cli.data import load_data
 from metabalance.cli.errors import INTERRUPTED, complain, one_line_errors
+from metabalance.cli.options import (
+    AugmentOption,
+    BalanceByOption,
+    DataArgument,
+    DropOption,
+    EpochsOption,
+    ImageSizeOption,
+    JobsOption,
+    ScoringOption,
+    SeedOption,
+    TargetOption,
+)
 from metabalance.cli.outputs import MODEL_FILES, REPORT_FILES, check_folder, check_table_path, write_table
 from metabalance.cli.scoring import load_any_model, score
 from metabalance.cli.tables import (
     console,
     finished_epochs,
+    group_table,
     leaderboard,
     left_out,
     prediction_summary,
@@ -31,8 +44,6 @@ from metabalance.cli.tables import (
     strategy_table,
     training_summary,
 )
-from metabalance.datasets import BUILTIN
-from metabalance.estimators.batches import AUGMENTATIONS
 from metabalance.evaluation import DEFAULT_METHODS, method_names
 from metabalance.search import PAPER_STRATEGIES
 from metabalance.search.classifier import RESULTS_FILE
@@ -52,69 +63,6 @@ def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"metabalance {__version__}")
         raise typer.Exit
-
-
-def _not_zero(jobs: int) -> int:
-    if jobs == 0:
-        raise typer.BadParameter("give how many fits run at a time, or -1 for as many as there are cores")
-    return jobs
-
-
-DataArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="DATA",
-        help="A .csv, .csv.gz, .tsv or .parquet file, a folder of images with a folder for each class, an "
-        f".npz file of images, or a built-in name: {', '.join(BUILTIN)}.",
-    ),
-]
-TargetOption = Annotated[
-    str | None, typer.Option(metavar="COLUMN", help="The column to predict; built-in data know theirs.")
-]
-DropOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--drop", metavar="COLUMN", help="A column to leave out, such as an identifier; may be repeated."
-    ),
-]
-ImageSizeOption = Annotated[
-    int | None,
-    typer.Option(
-        "--image-size",
-        metavar="PIXELS",
-        min=1,
-        help="Height and width to bring the images of a folder to.",
-        show_default="as they are, all alike",
-    ),
-]
-AugmentOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help=f"What training images go through: {' or '.join(AUGMENTATIONS)}.",
-        show_default="nothing",
-    ),
-]
-EpochsOption = Annotated[
-    int,
-    typer.Option("--epochs", metavar="N", min=1, help="Epochs of every network at most."),
-]
-ScoringOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME", help="scikit-learn scorer that early stopping follows.", show_default="refinement"
-    ),
-]
-JobsOption = Annotated[
-    int,
-    typer.Option(
-        "--jobs", metavar="N", min=-1, callback=_not_zero, help="Fits at a time; -1 uses all cores."
-    ),
-]
-SeedOption = Annotated[
-    int,
-    typer.Option("--random-state", metavar="N", min=0, help="Seed of folds, networks and batches."),
-]
 
 
 @app.callback()
@@ -157,6 +105,15 @@ def compare_command(
         Path | None, typer.Option(metavar="FOLDER", help="Folder to write report.html and results.json in.")
     ] = None,
     drop: DropOption = None,
+    balance_by: BalanceByOption = None,
+    report_by: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--report-by",
+            metavar="COLUMN",
+            help="Report metrics for each group of this column, too; may be repeated for combinations.",
+        ),
+    ] = None,
     image_size: ImageSizeOption = None,
     augment: AugmentOption = None,
     scoring: ScoringOption = None,
@@ -167,7 +124,8 @@ def compare_command(
     """Train several methods on the same folds of DATA and print a leaderboard."""
     if report is not None:
         check_folder(report, "--report", REPORT_FILES)
-    dataset = load_data(data, target, drop or [], image_size, progress=shows_progress())
+    groups = {"--balance-by": balance_by or [], "--report-by": report_by or []}
+    dataset, grouped = load_data(data, target, drop or [], image_size, groups, progress=shows_progress())
     comparison = compare(
         dataset.X,
         dataset.y,
@@ -177,6 +135,8 @@ def compare_command(
         scoring=scoring,
         max_epochs=epochs,
         network=None if augment is None else {"augment": augment},
+        balance_by=grouped["--balance-by"],
+        report_by=grouped["--report-by"],
         random_state=random_state,
         n_jobs=jobs,
         verbose=int(shows_progress()),
@@ -193,6 +153,8 @@ def compare_command(
     finally:
         with console() as out:
             out.print(leaderboard(comparison, out.width))
+            if comparison.has_groups:
+                out.print(group_table(comparison))
             for line in left_out(comparison):
                 typer.echo(line)
             typer.echo(f"{comparison.seconds:.0f} s. {comparison.settings['budget']}")
@@ -212,6 +174,7 @@ def fit_command(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to save the model in.")],
     target: TargetOption = None,
     drop: DropOption = None,
+    balance_by: BalanceByOption = None,
     image_size: ImageSizeOption = None,
     augment: AugmentOption = None,
     support: Annotated[
@@ -236,7 +199,8 @@ def fit_command(
     if sampler is not None and (support is not None or query is not None):
         raise ValueError("--sampler trains without MetaBalance: leave out --support and --query")
     check_folder(out, "--out", MODEL_FILES)
-    dataset = load_data(data, target, drop or [], image_size, progress=shows_progress())
+    groups = {"--balance-by": balance_by or []}
+    dataset, grouped = load_data(data, target, drop or [], image_size, groups, progress=shows_progress())
     shared: dict[str, Any] = {
         "scoring": scoring,
         "augment": augment,
@@ -251,7 +215,7 @@ def fit_command(
         )
     else:
         network = NeuralClassifier(sampler=sampler, **shared)
-    summary = training_summary(network.fit(*dataset.training_part()))
+    summary = training_summary(network.fit(*dataset.training_part(), grouped["--balance-by"]))
     network.save(out)
     with console():
         typer.echo(summary)
@@ -269,6 +233,7 @@ def search_command(
     data: DataArgument,
     target: TargetOption = None,
     drop: DropOption = None,
+    balance_by: BalanceByOption = None,
     image_size: ImageSizeOption = None,
     augment: AugmentOption = None,
     support: Annotated[
@@ -314,7 +279,8 @@ def search_command(
         check_folder(report, "--report", REPORT_FILES)
     if out is not None:
         check_folder(out, "--out", (*MODEL_FILES, RESULTS_FILE))
-    dataset = load_data(data, target, drop or [], image_size, progress=shows_progress())
+    groups = {"--balance-by": balance_by or []}
+    dataset, grouped = load_data(data, target, drop or [], image_size, groups, progress=shows_progress())
     watched = int(shows_progress())
     search = MSMetaBalanceClassifier(
         MetaBalanceClassifier(max_epochs=epochs, augment=augment, verbose=watched),
@@ -328,7 +294,7 @@ def search_command(
         n_jobs=jobs,
         random_state=random_state,
         verbose=watched,
-    ).fit(*dataset.training_part())
+    ).fit(*dataset.training_part(), grouped["--balance-by"])
     network = search.best_estimator_ if out is not None else None
     untrained = network is not None and not finished_epochs(network)
     written: list[Path] = []

@@ -73,6 +73,21 @@ def leaderboard(comparison: Comparison, width: int) -> Table:
     return table
 
 
+def group_table(comparison: Comparison) -> Table:
+    """Return the balanced accuracy of every group, and the gap between the best and the worst."""
+    frame = comparison.group_frame()
+    titles = {method.name: method.title for method in comparison.methods}
+    columns = [name for name in frame.columns if f"{name}_se" in frame.columns]
+    table = Table(title="Balanced accuracy of every group")
+    table.add_column("method")
+    for name in columns:
+        table.add_column(escape(name), justify="right", no_wrap=True)
+    for name, row in frame.iterrows():
+        cells = (f"{row[column]:.3f} ± {row[f'{column}_se']:.3f}" for column in columns)
+        table.add_row(escape(titles[str(name)]), *cells)
+    return table
+
+
 def left_out(comparison: Comparison) -> list[str]:
     """Return a line for each reason why methods could not run."""
     methods_by_reason: dict[str, list[str]] = {}

@@ -113,7 +113,7 @@ def split_target(frame: Any, target: str) -> tuple[Any, np.ndarray[Any, Any]]:
     if target not in frame.columns:
         lowered = {name.strip().lower(): name for name in names}
         close = [lowered[name] for name in get_close_matches(target.strip().lower(), lowered, n=3)]
-        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"it has {_listed(names)}"
+        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"it has {listed(names)}"
         raise ValueError(f"the table has no column {target!r}: {hint}")
     if frame.shape[1] < 2:
         raise ValueError(
@@ -218,11 +218,12 @@ def _check_names(path: Path, names: list[str]) -> None:
     repeated = [name for name, times in Counter(names).items() if times > 1]
     if repeated:
         raise ValueError(
-            f"{path}: column names occur more than once: {_listed(repeated)}; rename or drop them"
+            f"{path}: column names occur more than once: {listed(repeated)}; rename or drop them"
         )
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """The first ten of these names, and how many more there are."""
     return ", ".join(map(repr, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 

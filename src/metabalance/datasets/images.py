@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -95,10 +95,10 @@ def read_images(
     shown: Iterable[Path] = (
         track(files, f"reading {title}", console=Console(stderr=True)) if progress else files
     )
-    first = _read(files[0], size, channels)
+    first = read_image(files[0], size, channels, name=str(files[0]))
     images = np.empty((len(files), *first.shape), dtype=np.uint8)
     for row, file in zip(images, shown, strict=True):
-        pixels = _read(file, size, channels)
+        pixels = read_image(file, size, channels, name=str(file))
         if pixels.shape != row.shape:
             raise ValueError(
                 f"{str(file)!r} has {pixels.shape[1]} × {pixels.shape[2]} pixels and {str(files[0])!r} "
@@ -125,8 +125,10 @@ def image_files(folder: Path) -> list[Path]:
     return files
 
 
-def _read(file: Path, size: tuple[int, int] | None, channels: int) -> NDArray[np.uint8]:
-    """The pixels of a file, channels first."""
+def read_image(
+    file: Path | IO[bytes], size: tuple[int, int] | None, channels: int, *, name: str
+) -> NDArray[np.uint8]:
+    """The pixels of a file, channels first; ValueError, with this name of it, where it is damaged."""
     try:
         with Image.open(file) as image:
             if image.mode in DEEP_MODES:
@@ -139,7 +141,7 @@ def _read(file: Path, size: tuple[int, int] | None, channels: int) -> NDArray[np
             pixels: NDArray[np.uint8] = np.asarray(picture, dtype=np.uint8)
     # What Pillow raises of damaged files: SyntaxError is its word for a broken PNG.
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{str(file)!r} cannot be read as an image: {error}") from error
+        raise ValueError(f"{name!r} cannot be read as an image: {error}") from error
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
 

@@ -50,7 +50,7 @@ def one_majority(
     rng = np.random.default_rng(random_state)
     labels = checked_labels(y)
     fewest, most = _checked_range("minority_count", minority_count)
-    kept = [_rows_of(labels, majority)]
+    kept = [rows_of(labels, majority)]
     for label in np.unique(labels):
         if label == majority:
             continue
@@ -102,7 +102,7 @@ def thin_class(y: Any, label: Any, fraction: float, random_state: RandomState = 
     labels = checked_labels(y)
     if not 0.0 < fraction < 1.0:
         raise ValueError(f"fraction={fraction!r} must lie between 0 and 1, both excluded")
-    rows = _rows_of(labels, label)
+    rows = rows_of(labels, label)
     others = np.flatnonzero(labels != label)
     if len(others) == 0:
         raise ValueError(f"class {shown(label)} is the only one: it cannot become a share of {fraction:g}")
@@ -237,18 +237,19 @@ def _thinned(
     return np.sort(np.concatenate(kept))
 
 
-def checked_labels(y: Any) -> np.ndarray[Any, Any]:
+def checked_labels(y: Any, name: str = "y") -> np.ndarray[Any, Any]:
     """The labels, if there is one for each row."""
     labels = np.asarray(y)
     if labels.ndim != 1 or len(labels) == 0:
-        raise ValueError(f"y must be one label per row, got shape {labels.shape}")
+        raise ValueError(f"{name} must be one label per row, got shape {labels.shape}")
     missing = int(pd.isna(labels).sum())
     if missing:
         raise ValueError(f"{missing} of {len(labels)} labels are missing: fill them in or drop these rows")
     return labels
 
 
-def _rows_of(labels: np.ndarray[Any, Any], label: Any) -> Indices:
+def rows_of(labels: np.ndarray[Any, Any], label: Any) -> Indices:
+    """The rows with this label; ValueError if there is none."""
     rows = np.flatnonzero(labels == label)
     if len(rows) == 0:
         known = [shown(known) for known in np.unique(labels)[:10]]

@@ -22,7 +22,7 @@ def encode_groups(name: str, groups: Any, n_rows: int) -> tuple[list[str], NDArr
     Raises
     ------
     ValueError
-        If there are not as many rows, groups are missing, all the same, or known to have no rows.
+        If there are not as many rows, groups are missing, all the same, fractions, or known to have no rows.
 
     Examples
     --------
@@ -68,6 +68,11 @@ def named_groups(name: str, groups: Any, n_rows: int) -> NDArray[Any]:
 
 def _ordered_values(name: str, column: pd.Series) -> tuple[list[Any], NDArray[np.int64]]:
     """The distinct values, sorted where they can be, and the place of each row's among them."""
+    if pd.api.types.is_float_dtype(column) and (column % 1 != 0).any():
+        raise ValueError(
+            f"{name} holds fractions, such as {column[column % 1 != 0].iloc[0]!r}, which make no groups: cut "
+            "the numbers into ranges first, for example with pandas.cut"
+        )
     if isinstance(column.dtype, pd.CategoricalDtype):
         counts = column.value_counts()
         if (counts == 0).any():

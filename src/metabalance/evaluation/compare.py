@@ -15,11 +15,13 @@ from sklearn.utils import _safe_indexing, check_consistent_length
 
 from metabalance.estimators.attempts import Attempt, attempt, one_of_each_kind
 from metabalance.estimators.base import ImbalancedClassifier
+from metabalance.estimators.groups import named_groups
 from metabalance.estimators.labels import encode_labels
 from metabalance.estimators.loops import PATIENCE
 from metabalance.estimators.parameters import check_positive_int, check_seed, is_whole_number
 from metabalance.estimators.splits import Codes, Split, make_splits
 from metabalance.estimators.workers import in_processes
+from metabalance.evaluation.by_group import score_groups
 from metabalance.evaluation.comparison import Comparison, FoldResult
 from metabalance.evaluation.environment import describe_environment
 from metabalance.evaluation.methods import DEFAULT_METHODS, Method, resolve_method, with_ablations
@@ -27,6 +29,17 @@ from metabalance.evaluation.metrics import recall_per_class, score_predictions
 from metabalance.search import MSMetaBalanceClassifier
 from metabalance.search.candidates import describe
 from metabalance.training import MAX_ROWS_PER_EPOCH, MIN_ROWS_PER_EPOCH
+
+
+@dataclass(frozen=True)
+class _Data:
+    """The rows, the codes of their labels into ``classes``, and names of groups where there are such."""
+
+    X: Any
+    codes: Codes
+    classes: NDArray[Any]
+    balance_by: NDArray[Any] | None
+    report_by: NDArray[Any] | None
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,8 @@ def compare(
     scoring: Any = None,
     max_epochs: int = 50,
     network: Mapping[str, Any] | None = None,
+    balance_by: Any = None,
+    report_by: Any = None,
     random_state: int = 0,
     n_jobs: int | None = None,
     verbose: int = 0,
@@ -95,6 +110,12 @@ def compare(
     network : dict, optional
         More options for every network: any parameter that `NeuralClassifier`, `MetaBalanceClassifier` and
         `MetaWeightNetClassifier` share, such as ``hidden_sizes`` or ``module``.
+    balance_by : array of shape (n_rows,) or (n_rows, k), optional
+        Groups, such as sex or region, that every network's sampling strategies balance in the place of
+        classes, as in the ``fit`` of `NeuralClassifier`. Networks whose strategy cannot are left out; rivals,
+        and classifiers of your own, are fitted as ever.
+    report_by : array of shape (n_rows,) or (n_rows, k), optional
+        Groups whose metrics are to be reported, one by one: see `Comparison.group_frame`.
     random_state : int, default=0
         Seed of the folds and of every fit.
     n_jobs : int, optional
@@ -132,6 +153,13 @@ def compare(
     check_seed("random_state", random_state)
     classes, codes = _codes_by_frequency(y)
     labels = [str(label) for label in classes]
+    data = _Data(
+        X,
+        codes,
+        classes,
+        None if balance_by is None else named_groups("balance_by", balance_by, len(codes)),
+        None if report_by is None else named_groups("report_by", report_by, len(codes)),
+    )
     splits = make_splits(cv, X, codes, labels, random_state)
     chosen = _choose_methods(DEFAULT_METHODS if methods is None else methods)
     shared = {"max_epochs": max_epochs, "scoring": scoring}
@@ -152,7 +180,7 @@ def compare(
         for seed in range(n_seeds)
         for methods_of_fit in alike.values()
     ]
-    pieces = [(task, X, codes, classes, shared, random_state) for task in tasks]
+    pieces = [(task, data, shared, random_state) for task in tasks]
     outcomes: Iterable[list[_Outcome]] = in_processes(_run, pieces, n_jobs)
     if verbose:
         outcomes = track(outcomes, "comparing", total=len(tasks), console=Console(stderr=True))
@@ -214,11 +242,9 @@ def _check_networks(methods: Sequence[Method], shared: Mapping[str, Any]) -> Non
             method.build(shared, 0).check_parameters()
 
 
-def _run(
-    task: _Task, X: Any, codes: Codes, classes: NDArray[Any], shared: Mapping[str, Any], random_state: int
-) -> list[_Outcome]:
+def _run(task: _Task, data: _Data, shared: Mapping[str, Any], random_state: int) -> list[_Outcome]:
     """Fit once and score each method."""
-    tried = attempt(lambda: _fit_and_score(task, X, codes, classes, shared, random_state))
+    tried = attempt(lambda: _fit_and_score(task, data, shared, random_state))
     found = [None] * len(task.methods) if tried.value is None else tried.value
     return [
         (method.info.name, Attempt(value, tried.failure, tried.warnings))
@@ -226,40 +252,43 @@ def _run(
     ]
 
 
-def _fit_and_score(
-    task: _Task, X: Any, codes: Codes, classes: NDArray[Any], shared: Mapping[str, Any], random_state: int
-) -> list[_Fitted]:
+def _fit_and_score(task: _Task, data: _Data, shared: Mapping[str, Any], random_state: int) -> list[_Fitted]:
     # Seeds differ between splits and repetitions, not between methods, which thus start alike.
     entropy = np.random.SeedSequence([random_state, task.split, task.seed])
     classifier = clone(task.methods[0].build(shared, int(entropy.generate_state(1)[0] % 2**31)))
-    started = time.perf_counter()
-    y_train = classes[codes[task.train]]
-    classifier.fit(_safe_indexing(X, task.train), y_train)
-    fitted = time.perf_counter()
     search = classifier if isinstance(classifier, MSMetaBalanceClassifier) else None
     network = classifier if isinstance(classifier, ImbalancedClassifier) else search
+    started = time.perf_counter()
+    y_train = data.classes[data.codes[task.train]]
+    balanced = (
+        {} if network is None or data.balance_by is None else {"balance_by": data.balance_by[task.train]}
+    )
+    classifier.fit(_safe_indexing(data.X, task.train), y_train, **balanced)
+    fitted = time.perf_counter()
     if network is not None and network.interrupted_:
         raise KeyboardInterrupt
-    given = np.asarray(classifier.predict_proba(_safe_indexing(X, task.test)), dtype=np.float64)
+    given = np.asarray(classifier.predict_proba(_safe_indexing(data.X, task.test)), dtype=np.float64)
     predicted = time.perf_counter()
     counts = np.bincount(np.searchsorted(classifier.classes_, y_train))
-    y_test = codes[task.test]
+    y_test = data.codes[task.test]
+    groups = None if data.report_by is None else data.report_by[task.test]
     found = []
     for method in task.methods:
         proba = given if method.post_hoc is None else method.post_hoc(given, counts)
-        proba = _columns_for_all(proba, classifier.classes_, classes)
+        proba = _columns_for_all(proba, classifier.classes_, data.classes)
         result = FoldResult(
             method=method.info.name,
             split=task.split,
             seed=task.seed,
             metrics=score_predictions(y_test, proba),
-            recall=dict(zip(map(str, classes), recall_per_class(y_test, proba).tolist(), strict=True)),
+            recall=dict(zip(map(str, data.classes), recall_per_class(y_test, proba).tolist(), strict=True)),
             fit_seconds=fitted - started,
             predict_seconds=predicted - fitted,
             rows_drawn=None if network is None else network.rows_drawn_,
             y_true=y_test,
             proba=proba.astype(np.float32),
             history=() if network is None else tuple(network.history_),
+            by_group={} if groups is None else score_groups(y_test, proba, groups),
         )
         found.append(_Fitted(result, None if search is None else describe(search.best_params_)))
     return found

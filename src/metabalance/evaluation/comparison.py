@@ -10,7 +10,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from metabalance.evaluation.by_group import group_frame
 from metabalance.evaluation.metrics import METRICS
 from metabalance.evaluation.results_file import numbers_from_json, read_results_file, write_results_file
 
@@ -80,6 +81,8 @@ class FoldResult:
     history : tuple of mappings
         One per epoch with the keys epoch, train_loss, train_majority_recall, train_minority_recall,
         valid_majority_recall, valid_minority_recall and valid_score; empty for rivals.
+    by_group : mapping of str to mappings
+        ``metrics`` among the test rows of each group; empty where no groups were given.
     """
 
     method: str
@@ -93,6 +96,7 @@ class FoldResult:
     y_true: npt.NDArray[np.int64]
     proba: npt.NDArray[np.float32]
     history: tuple[Mapping[str, float], ...] = ()
+    by_group: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -233,6 +237,34 @@ class Comparison:
         by_split = recalls.groupby([folds["method"], folds["split"]]).mean()
         return by_split.groupby("method").mean().reindex(self.frame.index)
 
+    def group_frame(self, metric: str = "balanced_accuracy") -> pd.DataFrame:
+        """Return a metric of each group by method (rows, as in :attr:`frame`), and the gap between groups.
+
+        Parameters
+        ----------
+        metric : str
+            A key of ``METRICS``.
+
+        Returns
+        -------
+        DataFrame
+            ``<group>`` and ``<group>_se``: mean over the splits (seeds of a split are averaged first) and its
+            standard error, NaN where there is one split. ``gap``: how far the groups with the highest and the
+            lowest mean are apart, and ``gap_se`` the standard error of that difference over the splits.
+
+        Raises
+        ------
+        ValueError
+            If the metric is unknown, or there are no groups: give `compare` ``report_by=``.
+        """
+        frame = group_frame(self.results, metric)
+        return frame.reindex(self.frame.index)
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether metrics were taken by group."""
+        return any(result.by_group for result in self.results)
+
     def to_json(self, path: str | os.PathLike[str]) -> Path:
         """Write everything into one strict JSON file, from which :meth:`from_json` rebuilds this object.
 
@@ -256,7 +288,7 @@ class Comparison:
         keep = numbers <= MAX_STORED_NUMBERS
         left_out = f"left out: {numbers:,} numbers, and a file holds at most {MAX_STORED_NUMBERS:,}"
         content: dict[str, Any] = {"predictions": "kept" if keep else left_out}
-        content |= {field.name: getattr(self, field.name) for field in fields(self)}
+        content |= {each.name: getattr(self, each.name) for each in fields(self)}
         content["methods"] = [asdict(method) for method in self.methods]
         content["results"] = [_fold_to_json(result, keep) for result in self.results]
         return write_results_file(path, content)
@@ -316,7 +348,7 @@ def _mean_rank(by_split: pd.DataFrame) -> pd.Series:
 
 
 def _fold_to_json(result: FoldResult, keep_predictions: bool) -> dict[str, Any]:
-    stored = {field.name: getattr(result, field.name) for field in fields(result)}
+    stored = {each.name: getattr(result, each.name) for each in fields(result)}
     stored["y_true"] = result.y_true.tolist() if keep_predictions else []
     stored["proba"] = _shortest(result.proba).tolist() if keep_predictions else []
     return stored
@@ -331,6 +363,9 @@ def _shortest(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
 def _fold_from_json(stored: dict[str, Any], n_classes: int) -> FoldResult:
     stored["metrics"] = numbers_from_json(stored["metrics"])
     stored["recall"] = numbers_from_json(stored["recall"])
+    stored["by_group"] = {
+        group: numbers_from_json(metrics) for group, metrics in stored.get("by_group", {}).items()
+    }
     stored["history"] = tuple(numbers_from_json(epoch) for epoch in stored["history"])
     stored["y_true"] = np.asarray(stored["y_true"], dtype=np.int64)
     stored["proba"] = np.asarray(stored["proba"], dtype=np.float32).reshape(-1, n_classes)

@@ -16,6 +16,7 @@ from metabalance.estimators.writing import write_atomically
 from metabalance.evaluation.comparison import Comparison
 from metabalance.evaluation.metrics import METRICS
 from metabalance.report.calibration import calibration_figure
+from metabalance.report.groups import group_tables
 from metabalance.report.leaderboard import leaderboard_rows
 from metabalance.report.ranking import precision_recall_figure, roc_figure
 from metabalance.report.recall import recall_figure
@@ -114,6 +115,7 @@ def render_html(comparison: Comparison) -> str:
         quoted=_quoted_sentences(comparison),
         metrics=list(METRICS.values()),
         rows=leaderboard_rows(comparison),
+        group_tables=group_tables(comparison),
         pictures=[(picture, Markup(inline_svg(picture.draw(comparison)))) for picture in PICTURES],
         settings=_other_settings(comparison),
         citation=CITATION,

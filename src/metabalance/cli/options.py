@@ -1,0 +1,81 @@
+"""The arguments and options that several commands have."""
+
+from typing import Annotated
+
+import typer
+
+from metabalance.datasets import BUILTIN
+from metabalance.estimators.batches import AUGMENTATIONS
+
+
+def _not_zero(jobs: int) -> int:
+    if jobs == 0:
+        raise typer.BadParameter("give how many fits run at a time, or -1 for as many as there are cores")
+    return jobs
+
+
+DataArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="A .csv, .csv.gz, .tsv or .parquet file, a folder of images with a folder for each class, an "
+        f".npz file of images, or a built-in name: {', '.join(BUILTIN)}.",
+    ),
+]
+TargetOption = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="The column to predict; built-in data know theirs.")
+]
+DropOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--drop", metavar="COLUMN", help="A column to leave out, such as an identifier; may be repeated."
+    ),
+]
+ImageSizeOption = Annotated[
+    int | None,
+    typer.Option(
+        "--image-size",
+        metavar="PIXELS",
+        min=1,
+        help="Height and width to bring the images of a folder to.",
+        show_default="as they are, all alike",
+    ),
+]
+AugmentOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help=f"What training images go through: {' or '.join(AUGMENTATIONS)}.",
+        show_default="nothing",
+    ),
+]
+EpochsOption = Annotated[
+    int,
+    typer.Option("--epochs", metavar="N", min=1, help="Epochs of every network at most."),
+]
+ScoringOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="scikit-learn scorer that early stopping follows.", show_default="refinement"
+    ),
+]
+JobsOption = Annotated[
+    int,
+    typer.Option(
+        "--jobs", metavar="N", min=-1, callback=_not_zero, help="Fits at a time; -1 uses all cores."
+    ),
+]
+SeedOption = Annotated[
+    int,
+    typer.Option("--random-state", metavar="N", min=0, help="Seed of folds, networks and batches."),
+]
+BalanceByOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--balance-by",
+        metavar="COLUMN",
+        help="Balance these groups instead of the classes; of several columns (one may be the target) every "
+        "combination is a group. A column stays a feature unless --drop names it, too.",
+        show_default="the target",
+    ),
+]
