@@ -17,9 +17,12 @@ from typing import Any
 
 from metabalance.search import PAPER_STRATEGIES
 from paper.chosen import choices_of, chosen_on_test_rows, diverged, scores_of
+from paper.faces.report import FACE_PREAMBLE, FACE_SCALES, face_tables
+from paper.faces.run import FOLDER
 from paper.images.figures import write_figures
 from paper.images.report import IMAGE_PREAMBLE, IMAGE_TABLES, SCALES, image_tables
 from paper.images.study_tables import adaptation_tables, tuning_tables
+from paper.images.units import load_config
 from paper.layout import Table
 from paper.methods import TABLES, TASKS, methods_for, rows
 from paper.protocols import OVERLAP, PROTOCOLS
@@ -35,7 +38,8 @@ PREAMBLE = (
     "test rows, which flatters it, so that its differences have no interval.\n\n"
     "Protocols:\n\n" + "\n".join(f"- **{name}**: {text}" for name, text in PROTOCOLS.items()) + "\n"
 )
-# table → task → row (or "support-query") → [ROC-AUC, standard error]
+PREAMBLES = {**dict.fromkeys(IMAGE_TABLES, IMAGE_PREAMBLE), "table5": FACE_PREAMBLE}
+# table → task → row (or "support-query") → [ROC-AUC, standard error]; of faces [total, male, female]
 Published = Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]
 
 
@@ -185,15 +189,19 @@ def read_published(text: str) -> Published:
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"published.toml: {error}") from error
     pairs = [f"{support}-{query}" for support in PAPER_STRATEGIES for query in PAPER_STRATEGIES]
-    known: Mapping[str, Collection[str]] = {**TABLES, "table2": pairs}
+    faces = load_config("rows", FOLDER)
+    known: Mapping[str, Collection[str]] = {**TABLES, "table2": pairs, "table5": faces}
     for table, tasks in published.items():
         for task, figures in _entries(tasks, table):
             for name, figure in _entries(figures, f"{table}.{task}"):
-                if name not in known.get(table, ()) or task not in TASKS:
+                of_faces = table == "table5"
+                if name not in known.get(table, ()) or task not in (("celeba",) if of_faces else TASKS):
                     raise ValueError(f"published.toml: there is no {table}.{task}.{name}")
-                if not (isinstance(figure, list) and len(figure) == 2 and all(map(_is_number, figure))):
+                meaning = ["total", "male", "female"] if of_faces else ["AUC", "standard error"]
+                fits = isinstance(figure, list) and len(figure) == len(meaning)
+                if not (fits and all(map(_is_number, figure))):
                     raise ValueError(
-                        f"published.toml: {table}.{task}.{name} must be [AUC, standard error], got {figure}"
+                        f"published.toml: {table}.{task}.{name} must be [{', '.join(meaning)}], got {figure}"
                     )
     return published
 
@@ -223,11 +231,14 @@ def make_tables(root: Path, published: Published) -> dict[str, list[Table]]:
     return {name: [table for table in tables if table is not None] for name, tables in sorted(made.items())}
 
 
-def make_image_tables(root: Path) -> dict[str, list[Table]]:
-    """All tables of the image task that there are results for, the largest scale first."""
+def make_image_tables(root: Path, published: Published) -> dict[str, list[Table]]:
+    """All tables of the image tasks that there are results for, the largest scale first."""
     made: dict[str, list[Table]] = {}
     for scale in SCALES:
         for name, tables in image_tables(root, scale).items():
+            made.setdefault(name, []).extend(tables)
+    for scale in FACE_SCALES:
+        for name, tables in face_tables(root, scale, published.get("table5", {}).get("celeba", {})).items():
             made.setdefault(name, []).extend(tables)
     return made | {"adaptation": adaptation_tables(root), "tuning": tuning_tables(root)}
 
@@ -237,7 +248,7 @@ def as_files(tables: Mapping[str, Sequence[Table]]) -> dict[str, str]:
     files = {}
     for name, of_name in tables.items():
         if of_name:
-            preamble = IMAGE_PREAMBLE if name in IMAGE_TABLES else PREAMBLE
+            preamble = PREAMBLES.get(name, PREAMBLE)
             files[f"{name}.md"] = "\n".join([preamble, *(table.to_markdown() for table in of_name)])
             files[f"{name}.tex"] = "\n".join(table.to_latex() for table in of_name)
     return files
@@ -253,7 +264,7 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         published = read_published((HERE / "published.toml").read_text(encoding="utf-8"))
-        made = make_tables(arguments.results, published) | make_image_tables(arguments.results)
+        made = make_tables(arguments.results, published) | make_image_tables(arguments.results, published)
         files = as_files(made)
         if not files:
             raise ValueError(f"--results {arguments.results} has no results of runs: run paper.run first")

@@ -4,8 +4,8 @@
     python -m paper.run table2 --jobs 2
     python -m paper.run table3 --scale cpu --data-root DATA
 
-Table 3 is that of the images, as are table8, figure1, figure2, section6, adaptation and tuning: ``python -m
-paper.run table3 --help``.
+Table 3 is that of the images, as are table8, figure1, figure2, section6, adaptation and tuning, and table5 is
+that of the faces: ``python -m paper.run table3 --help``.
 Results go to paper/results/<task>/<protocol>/<method>/<seed>.json; ``python -m paper.report`` makes tables of
 them.
 """
@@ -22,6 +22,7 @@ from rich.progress import track
 
 from metabalance.datasets import Dataset, load_card_fraud, load_loan_default
 from metabalance.evaluation import describe_environment
+from paper.faces.run import main as run_faces
 from paper.images.run import main as run_images
 from paper.images.study import main as study_adaptation
 from paper.images.tuning import main as tune_images
@@ -46,8 +47,9 @@ IMAGES = {
     **dict.fromkeys(("table3", "table8", "figure1", "figure2", "section6"), run_images),
     "adaptation": study_adaptation,
     "tuning": tune_images,
+    "table5": run_faces,
 }
-"""Commands of the image task, which have options of their own."""
+"""Commands of the image tasks, which have options of their own."""
 
 
 def main() -> None:

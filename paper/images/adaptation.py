@@ -12,6 +12,7 @@ from torch.optim.swa_utils import update_bn
 
 from metabalance import BatchStream
 from metabalance.meta import adapt
+from metabalance.nn import LossFunction
 from paper.images.task import Task
 
 IMAGES_AT_ONCE = 500
@@ -91,14 +92,21 @@ STUDIED = _studied()
 """What `paper.images.study` looks at."""
 
 
-def adapted(module: nn.Module, task: Task, way: Way, seed: int, support: str = "natural") -> nn.Module:
+def adapted(
+    module: nn.Module,
+    task: Task,
+    way: Way,
+    seed: int,
+    support: str = "natural",
+    loss_fn: LossFunction = cross_entropy,
+) -> nn.Module:
     """Return a copy of the network at θ′, a step on images drawn by the support strategy away."""
     copied = copy.deepcopy(module).eval()
     stream = _stream(task, support, way.rows or len(task.train.y), seed)
     for _ in range(way.steps if way.step else 0):
         rows, y = stream.draw()
         move = _step_all_at_once if way.gradient == "running" else _step_by_batches
-        move(copied, task, rows, y, way.step)
+        move(copied, loss_fn, task, rows, y, way.step)
     if way.statistics != "running":
         stream = _stream(task, way.statistics, way.batch, seed)
         augmenting = Generator().manual_seed(seed)
@@ -106,12 +114,16 @@ def adapted(module: nn.Module, task: Task, way: Way, seed: int, support: str = "
     return copied.eval()
 
 
-def _step_all_at_once(module: nn.Module, task: Task, rows: Tensor, y: Tensor, step: float) -> None:
-    moved = adapt(module, cross_entropy, (task.prepare(rows), y), step, chunk_size=IMAGES_AT_ONCE)
+def _step_all_at_once(
+    module: nn.Module, loss_fn: LossFunction, task: Task, rows: Tensor, y: Tensor, step: float
+) -> None:
+    moved = adapt(module, loss_fn, (task.prepare(rows), y), step, chunk_size=IMAGES_AT_ONCE)
     module.load_state_dict(moved, strict=False)
 
 
-def _step_by_batches(module: nn.Module, task: Task, rows: Tensor, y: Tensor, step: float) -> None:
+def _step_by_batches(
+    module: nn.Module, loss_fn: LossFunction, task: Task, rows: Tensor, y: Tensor, step: float
+) -> None:
     """Move by the mean gradient of batches, each normalised by itself; running statistics stay."""
     size = SUPPORT_BATCH
     order = torch.arange(len(y), device=y.device)  # they come in random order
@@ -119,7 +131,7 @@ def _step_by_batches(module: nn.Module, task: Task, rows: Tensor, y: Tensor, ste
     kept = {name: buffer.clone() for name, buffer in module.named_buffers()}
     module.train().zero_grad()
     for places in batches:
-        loss = cross_entropy(module(task.prepare(rows[places])), y[places]) / len(batches)
+        loss = loss_fn(module(task.prepare(rows[places])), y[places]) / len(batches)
         loss.backward()  # type: ignore[no-untyped-call]
     module.load_state_dict(kept, strict=False)
     with torch.no_grad():
@@ -136,4 +148,5 @@ def _stream(task: Task, strategy: str, batch_size: int, seed: int) -> BatchStrea
         batch_size=batch_size,
         random_state=seed,
         device=task.train.images.device,
+        balance_by=task.balance_by,
     )

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from metabalance.nn import (
+    CosFaceLoss,
     CrossEntropy,
     FocalLoss,
     LDAMLoss,
@@ -17,6 +18,9 @@ from metabalance.nn import (
 
 MAKERS: Mapping[str, Callable[[Tensor, Mapping[str, Any], Tensor | None], LossFunction]] = {
     "cross_entropy": lambda counts, recipe, weight: CrossEntropy(weight),
+    "cosface_focal": lambda counts, recipe, weight: CosFaceLoss(
+        recipe["margin"], recipe["cosine_scale"], FocalLoss(recipe["gamma"], weight)
+    ),
     "focal": lambda counts, recipe, weight: FocalLoss(weight=weight),
     "ldam": lambda counts, recipe, weight: LDAMLoss(counts, weight=weight),
     "logit_adjusted": lambda counts, recipe, weight: LogitAdjustedCrossEntropy(

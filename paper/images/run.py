@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from metabalance.datasets import load_cifar10
 from metabalance.training import resolve_device
 from paper.images.options import parse, parser_of
+from paper.images.source import Images
 from paper.images.task import MINORITY_COUNT
 from paper.images.units import load_config, run_missing, unit_of
 from paper.store import make_folder
@@ -38,11 +39,11 @@ def main(arguments_given: Sequence[str] | None = None) -> None:
     try:
         make_folder(arguments.results, "--results")
         device = resolve_device(arguments.device)
-        train_set, test_set = (
+        parts = (
             load_cifar10(arguments.data_root, part=part, download=arguments.download)
             for part in ("train", "test")
         )
-        run_missing(units, (train_set, test_set), arguments.results, device, arguments.jobs)
+        run_missing(units, Images(*parts), arguments.results, device, arguments.jobs)
     except (OSError, ValueError) as error:
         sys.exit(f"paper.images.run: {error}")
 

@@ -1,6 +1,7 @@
 """How many images of each class a network gets right, as it is and with its thresholds moved."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -76,6 +77,17 @@ def score_thresholds(module: nn.Module, task: Task) -> dict[str, Any]:
         "others' test recall, by the majority's": matched,
         "test, log-loss": round(_log_loss(test, task.test), 6),
     }
+
+
+class Scoring(NamedTuple):
+    """What a network is scored by: every time, and besides at the end only."""
+
+    always: Callable[[nn.Module, Any], dict[str, Any]]
+    at_the_end: Callable[[nn.Module, Any], dict[str, Any]]
+
+
+CLASSES = Scoring(score, score_thresholds)
+"""How images of known classes are recognised."""
 
 
 def _log_loss(proba: NDArray[np.float64], images: ImageSet) -> float:

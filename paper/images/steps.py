@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 from metabalance import BatchStream, MetaBatchStream, MetaGradient
 from metabalance.nn import CutMix, LossFunction, MixedLoss, Mixup
 from metabalance.training import SAM, MetaWeightNet
+from paper.images.losses import losses_for
 from paper.images.task import Task
 
 MIXINGS = {"mixup": Mixup(), "cutmix": CutMix()}
@@ -59,6 +60,7 @@ class PlainStep(Step):
             batch_size=recipe["batch_size"],
             random_state=seed,
             device=task.train.images.device,
+            balance_by=task.balance_by,
         )
         super().__init__(task, module, recipe, seed, stream)
 
@@ -94,6 +96,7 @@ class _PairsStep(Step):
             query_batch_size=recipe["query_batch_size"],
             random_state=seed,
             device=task.train.images.device,
+            balance_by=task.balance_by,
         )
         super().__init__(task, module, recipe, seed, stream)
 
@@ -109,13 +112,13 @@ class _PairsStep(Step):
 
 
 class MetaStep(_PairsStep):
-    """The meta-gradient of the plain loss; the query batches may be mixed."""
+    """The meta-gradient of the recipe's loss; the query batches may be mixed."""
 
     def __init__(self, task: Task, module: nn.Module, recipe: Mapping[str, Any], seed: int) -> None:
         super().__init__(task, module, recipe, seed)
         self.meta = MetaGradient(
             module,
-            MixedLoss(cross_entropy),
+            MixedLoss(loss_of(recipe, task)),
             inner_lr=recipe["inner_lr"],
             beta=recipe["beta"],
             order=recipe["order"],
@@ -154,6 +157,13 @@ class MetaWeightNetStep(_PairsStep):
         """Go on from a saved place."""
         super().load_state_dict(state)
         self.rule.load_state_dict(state["rule"])
+
+
+def loss_of(recipe: Mapping[str, Any], task: Task) -> LossFunction:
+    """The loss whose gradient a meta-gradient and a step to θ′ take: the recipe's, or the cross-entropy."""
+    if "loss" not in recipe:
+        return cross_entropy
+    return losses_for(recipe, torch.from_numpy(task.counts).float().to(task.mean.device))(0.0)
 
 
 STEPS = {"plain": PlainStep, "meta": MetaStep, "meta-weight-net": MetaWeightNetStep}

@@ -20,15 +20,15 @@ from metabalance.nn import CropAndFlip
 from metabalance.training import resolve_device
 from paper.images.adaptation import STUDIED
 from paper.images.options import parse, parser_of
-from paper.images.task import AUGMENT
-from paper.images.units import Data, run_missing, unit_of
+from paper.images.source import Images
+from paper.images.units import run_missing, unit_of
 from paper.store import make_folder
 
 INNER_LRS = {"digits": (0.0, 0.01, 0.1, 0.3), "digits-group": (0.0, 0.01, 0.1, 0.3), "cifar10": (0.0, 0.1)}
 SEEDS = {"digits": (4, 5, 6, 7), "digits-group": (4, 5, 6, 7), "cifar10": (4, 5)}
 
 
-def digits() -> Data:
+def digits() -> Images:
     """scikit-learn's digits, half for training and half for testing, with values up to 255."""
     bunch = load_digits()
     pixels = torch.from_numpy((bunch.images * (255 / 16)).astype(np.uint8)).unsqueeze(1)
@@ -36,7 +36,7 @@ def digits() -> Data:
     parts = train_test_split(np.arange(len(pixels)), test_size=0.5, stratify=bunch.target, random_state=0)
     train_rows, test_rows = parts
     whole = ImageSet("digits", pixels, bunch.target.astype(np.int64), classes)
-    return whole.take(train_rows), whole.take(test_rows)
+    return Images(whole.take(train_rows), whole.take(test_rows), CropAndFlip(padding=1, flip=False))
 
 
 def main(arguments_given: Sequence[str] | None = None) -> None:
@@ -49,17 +49,17 @@ def main(arguments_given: Sequence[str] | None = None) -> None:
         device = resolve_device(arguments.device)
         for task in arguments.tasks:
             if task.startswith("digits"):
-                data, scale, augment = digits(), task, CropAndFlip(padding=1, flip=False)
+                source, scale = digits(), task
             else:
-                train_set, test_set = (load_cifar10(arguments.data_root, part=p) for p in ("train", "test"))
-                data, scale, augment = (train_set, test_set), "cpu", AUGMENT
+                parts = (load_cifar10(arguments.data_root, part=part) for part in ("train", "test"))
+                source, scale = Images(*parts), "cpu"
             name = f"{task}-study" if task.startswith("digits") else "cifar10-cpu-study"
             units = [
                 unit_of(name, scale, "severe", f"inner-lr-{step:g}", seed, {"kind": "meta", "inner_lr": step})
                 for seed in SEEDS[task]
                 for step in INNER_LRS[task]
             ]
-            run_missing(units, data, arguments.results, device, arguments.jobs, augment=augment, ways=STUDIED)
+            run_missing(units, source, arguments.results, device, arguments.jobs, STUDIED)
     except (OSError, ValueError) as error:
         sys.exit(f"paper.images.study: {error}")
 

@@ -21,7 +21,8 @@ AUGMENT = CropAndFlip(padding=4)
 class Task:
     """What is trained on and what is tested on; classes are numbered as in the data.
 
-    ``mean`` and ``deviation`` are those of the training pixels' channels, shape (3, 1, 1).
+    ``mean`` and ``deviation`` are those of the training pixels' channels, shape (3, 1, 1). ``balance_by`` are
+    the groups that streams balance, where these are not the classes.
     """
 
     train: ImageSet
@@ -30,6 +31,7 @@ class Task:
     mean: Tensor
     deviation: Tensor
     augment: CropAndFlip
+    balance_by: NDArray[np.int64] | None = None
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -60,9 +62,12 @@ def make_task(
     majority = seed % len(train.classes)
     rows = one_majority(train.y, majority, MINORITY_COUNT[imbalance], random_state=seed)
     kept = train.take(rows)
-    pixels = kept.images.double() / LARGEST_VALUE
-    mean, deviation = (
-        statistic.float().to(device).reshape(-1, 1, 1)
-        for statistic in (pixels.mean((0, 2, 3)), pixels.std((0, 2, 3), correction=0))
-    )
+    mean, deviation = channel_statistics(kept.images, device)
     return Task(kept.to(device), test.to(device), majority, mean, deviation, augment)
+
+
+def channel_statistics(images: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel, of pixels from 0 to 1, shape (channels, 1, 1)."""
+    pixels = images.double() / LARGEST_VALUE
+    mean, deviation = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3), correction=0)
+    return mean.float().to(device).reshape(-1, 1, 1), deviation.float().to(device).reshape(-1, 1, 1)

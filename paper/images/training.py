@@ -5,21 +5,23 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR
 
-from metabalance.nn import ResNet
+from metabalance.nn import ResNet, weight_decay_groups
 from metabalance.nn.margins import SCALE
 from metabalance.training import seeded
 from paper.images.adaptation import Way, adapted, ways_for
 from paper.images.losses import losses_for
-from paper.images.scores import score, score_thresholds
-from paper.images.steps import STEPS
+from paper.images.scores import CLASSES, Scoring
+from paper.images.steps import STEPS, loss_of
 from paper.images.task import Task
 
 
 class Training:
     """A network on its way through about ``rows`` drawn images, scored ``scores`` times.
 
-    The learning rate goes down to 0 along half a cosine. With ``half`` the network computes in bfloat16 where
+    The learning rate goes down to 0 along half a cosine, or to a tenth at each of the recipe's ``milestones``
+    (shares of the updates). With ``half`` the network computes in bfloat16 where
     torch's autocast deems that safe. ``ways`` are ways to get θ′ beside the usual ones. With the state of
     another training of the same arguments it goes on where that was; on the CPU with the same result to the
     last bit.
@@ -41,31 +43,35 @@ class Training:
         scores: int,
         half: bool = False,
         ways: Mapping[str, Way] | None = None,
+        scoring: Scoring = CLASSES,
     ) -> None:
         self.task = task
         self.seed = seed
         self.half = half
         device = task.train.images.device
         with seeded(seed):
-            scale = SCALE if recipe.get("head") == "cosine" else None
+            scale = recipe.get("cosine_scale", SCALE) if recipe.get("head") == "cosine" else None
             self.module = ResNet(len(task.train.classes), cosine_scale=scale, **network)
             self.module.to(device, memory_format=torch.channels_last)
             self.step = STEPS[recipe["kind"]](task, self.module, recipe, seed)
         self.loss_at = losses_for(recipe, torch.from_numpy(task.counts).float().to(device))
+        decay = recipe["weight_decay"]
+        spares_norms = recipe.get("spares_norms", False)
         self.optimizer = torch.optim.SGD(
-            self.module.parameters(),
+            weight_decay_groups(self.module, decay) if spares_norms else self.module.parameters(),
             lr=recipe["lr"],
             momentum=0.9,
             nesterov=True,
-            weight_decay=recipe["weight_decay"],
+            weight_decay=decay,
             fused=True,
         )
         self.updates = max(1, rows // self.step.rows)
-        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, self.updates)
+        self.schedule = self._make_schedule()
         self.ends = sorted({round(self.updates * (part + 1) / scores) for part in range(scores)} - {0})
         self.support = recipe.get("support", "natural")
         self.usual_ways = ways_for(recipe)
         self.ways = ways or {}
+        self.scoring = scoring
         self.curve: list[dict[str, Any]] = []
         self.seconds = 0.0
 
@@ -85,7 +91,7 @@ class Training:
                 loss = self._update(update)
             record = {"update": end, "rows": end * self.step.rows, "loss": loss.item()}
             self.seconds += time.perf_counter() - started
-            record |= score(self.module, self.task) | {"seconds": round(self.seconds, 2)}
+            record |= self.scoring.always(self.module, self.task) | {"seconds": round(self.seconds, 2)}
             self.curve.append(record | (self._last_scores() if end == self.updates else {}))
             done = end
             yield self.curve[-1]
@@ -111,6 +117,12 @@ class Training:
             "step": self.step,
         }
 
+    def _make_schedule(self) -> LRScheduler:
+        milestones = self.step.recipe.get("milestones")
+        if milestones is None:
+            return CosineAnnealingLR(self.optimizer, self.updates)
+        return MultiStepLR(self.optimizer, [round(part * self.updates) for part in milestones])
+
     def _update(self, done: int) -> torch.Tensor:
         self.module.train()
         self.optimizer.zero_grad()
@@ -122,13 +134,14 @@ class Training:
         return loss
 
     def _last_scores(self) -> dict[str, Any]:
-        last = score_thresholds(self.module, self.task)
+        last = self.scoring.at_the_end(self.module, self.task)
+        loss_fn = loss_of(self.step.recipe, self.task)
         for name, way in (self.usual_ways | self.ways).items():
             try:
-                there = adapted(self.module, self.task, way, self.seed, self.support)
-                last[name] = score(there, self.task)
+                there = adapted(self.module, self.task, way, self.seed, self.support, loss_fn)
+                last[name] = self.scoring.always(there, self.task)
                 if name in self.usual_ways:
-                    last[name] |= score_thresholds(there, self.task)
+                    last[name] |= self.scoring.at_the_end(there, self.task)
             except FloatingPointError as error:  # a way that leads nowhere; the others are not lost by it
                 last[name] = {"failure": str(error)}
         return last

@@ -20,6 +20,7 @@ from metabalance.datasets import load_cifar10
 from metabalance.training import resolve_device
 from paper.images.options import parse, parser_of
 from paper.images.places import best_place
+from paper.images.source import Images
 from paper.images.units import Unit, load_config, run_missing, unit_of
 from paper.store import make_folder
 
@@ -73,11 +74,10 @@ def main(arguments_given: Sequence[str] | None = None) -> None:
     try:
         make_folder(arguments.results, "--results")
         device = resolve_device(arguments.device)
-        train_set, test_set = (load_cifar10(arguments.data_root, part=part) for part in ("train", "test"))
-        data = (train_set, test_set)
+        source = Images(*(load_cifar10(arguments.data_root, part=part) for part in ("train", "test")))
         run_missing(
             [unit for family, settings in drawn.items() for unit in units(family, settings, [first])],
-            data,
+            source,
             arguments.results,
             device,
             arguments.jobs,
@@ -90,7 +90,7 @@ def main(arguments_given: Sequence[str] | None = None) -> None:
             kept[family] = {name: settings[name] for name in ranked[: families[family]["kept"]]}
         run_missing(
             [unit for family, settings in kept.items() for unit in units(family, settings, others)],
-            data,
+            source,
             arguments.results,
             device,
             arguments.jobs,

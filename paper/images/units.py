@@ -13,20 +13,16 @@ from typing import Any
 import torch
 from joblib import Parallel, delayed
 
-from metabalance.datasets import ImageSet
 from metabalance.evaluation import describe_environment
-from metabalance.nn import CropAndFlip
 from paper.images.adaptation import Way
-from paper.images.task import AUGMENT, make_task
+from paper.images.source import Source
 from paper.images.training import Training
 from paper.store import path_of, write_run
 
-CONFIGS = Path(__file__).parent.parent / "configs" / "images"
+CONFIGS = Path(__file__).parent.parent / "configs"
 STEP_WITHOUT_ADAPTATION = 0.01  # to θ′, where training has none
 CHECKPOINT_SECONDS = 30.0  # at least, between two checkpoints
 INTERRUPTED = 130  # as shells have it
-
-Data = tuple[ImageSet, ImageSet]
 
 
 @dataclass(frozen=True)
@@ -45,14 +41,22 @@ class Unit:
         return path_of(root, self.task, self.imbalance, self.row, self.seed)
 
 
-def load_config(name: str) -> dict[str, Any]:
-    """Read a TOML file of the image task."""
-    return tomllib.loads((CONFIGS / f"{name}.toml").read_text(encoding="utf-8"))
+def load_config(name: str, folder: str = "images") -> dict[str, Any]:
+    """Read a TOML file of the image task, or of another one."""
+    return tomllib.loads((CONFIGS / folder / f"{name}.toml").read_text(encoding="utf-8"))
 
 
-def unit_of(task: str, scale: str, imbalance: str, row: str, seed: int, own: Mapping[str, Any]) -> Unit:
-    """Complete a row's own entries to a whole recipe."""
-    config = load_config("cifar10")
+def unit_of(
+    task: str,
+    scale: str,
+    imbalance: str,
+    row: str,
+    seed: int,
+    own: Mapping[str, Any],
+    config: Mapping[str, Any] | None = None,
+) -> Unit:
+    """Complete a row's own entries to a whole recipe, from a configuration or that of CIFAR-10."""
+    config = config or load_config("cifar10")
     size = dict(config[scale])
     meta_steps = size.pop("meta_steps")
     recipe = {"meta_steps": meta_steps} if own["kind"] == "meta" else {}
@@ -66,27 +70,21 @@ def unit_of(task: str, scale: str, imbalance: str, row: str, seed: int, own: Map
 
 def run_unit(
     unit: Unit,
-    data: Data,
+    source: Source,
     root: Path,
     device: torch.device,
     environment: Mapping[str, str],
-    augment: CropAndFlip = AUGMENT,
     ways: Mapping[str, Way] | None = None,
 ) -> None:
     """Train and score one network, and keep what came of it; one that diverges is kept as such."""
     torch.set_num_threads(1)  # there is one process for each core
-    task = make_task(*data, unit.imbalance, unit.seed, device, augment)
+    task = source.make(unit.imbalance, unit.seed, device)
     content = {
         "task": unit.task,
         "protocol": unit.imbalance,
         "method": unit.row,
         "seed": unit.seed,
-        "data": {
-            "title": data[1].title,
-            "classes": list(data[1].classes),
-            "train": task.counts.tolist(),
-            "majority": task.majority,
-        },
+        "data": source.describe(task),
         "recipe": dict(unit.recipe),
         **unit.size,
         "environment": dict(environment),
@@ -100,6 +98,7 @@ def run_unit(
         scores=unit.size["scores"],
         half=device.type == "cuda" and unit.size["cuda_precision"] == "bfloat16",
         ways=ways,
+        scoring=source.scoring,
     )
     path, saved = unit.path(root), unit.path(root).with_suffix(".checkpoint")
     made_of = {"recipe": dict(unit.recipe), **unit.size, "data": content["data"]}
@@ -145,18 +144,20 @@ def is_done(unit: Unit, root: Path, title: str) -> bool:
 
 
 def run_missing(
-    units: Sequence[Unit], data: Data, root: Path, device: torch.device, jobs: int, **more: Any
+    units: Sequence[Unit],
+    source: Source,
+    root: Path,
+    device: torch.device,
+    jobs: int,
+    ways: Mapping[str, Way] | None = None,
 ) -> None:
-    """Run the units that are not done, some at a time; where the user breaks off, say so and exit.
-
-    What is given besides goes to `run_unit`.
-    """
+    """Run the units that are not done, some at a time; where the user breaks off, say so and exit."""
     started = time.perf_counter()
-    missing = [unit for unit in units if not is_done(unit, root, data[1].title)]
+    missing = [unit for unit in units if not is_done(unit, root, source.title)]
     environment = describe_environment()
     try:
         for _ in Parallel(n_jobs=jobs, return_as="generator_unordered")(
-            delayed(run_unit)(unit, data, root, device, environment, **more) for unit in missing
+            delayed(run_unit)(unit, source, root, device, environment, ways) for unit in missing
         ):
             pass
     except KeyboardInterrupt:

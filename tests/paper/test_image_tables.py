@@ -9,6 +9,7 @@ from paper.images import report, units
 from paper.images.figures import as_comparison, write_figures
 from paper.images.report import image_tables
 from paper.images.runs import at_places, read_runs
+from paper.images.source import Images
 from paper.images.study_tables import adaptation_tables, tuning_tables
 from paper.images.units import run_unit, unit_of
 from paper.report import as_files, make_image_tables
@@ -33,7 +34,9 @@ def root(tmp_path_factory):
         for row in ROWS:
             for seed in (0, 1):
                 unit = unit_of("cifar10-cpu", "cpu", "severe", row, seed, rows[row])
-                run_unit(unit, (images(240, 0), images(60, 1)), folder, torch.device("cpu"), {"cpu": "one"})
+                run_unit(
+                    unit, Images(images(240, 0), images(60, 1)), folder, torch.device("cpu"), {"cpu": "one"}
+                )
     torch.set_num_threads(threads)
     return folder
 

@@ -1,0 +1,1 @@
+"""Identification of faces where images of women are few: Table 5."""
