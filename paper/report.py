@@ -231,14 +231,21 @@ def make_tables(root: Path, published: Published) -> dict[str, list[Table]]:
     return {name: [table for table in tables if table is not None] for name, tables in sorted(made.items())}
 
 
-def make_image_tables(root: Path, published: Published) -> dict[str, list[Table]]:
-    """All tables of the image tasks that there are results for, the largest scale first."""
+def make_face_tables(root: Path, published: Published) -> dict[str, list[Table]]:
+    """Table 5 of the scales that there are results for, the largest first."""
+    theirs = published.get("table5", {}).get("celeba", {})
+    made: dict[str, list[Table]] = {}
+    for scale in FACE_SCALES:
+        for name, tables in face_tables(root, scale, theirs).items():
+            made.setdefault(name, []).extend(tables)
+    return made
+
+
+def make_image_tables(root: Path) -> dict[str, list[Table]]:
+    """All tables of the image task that there are results for, the largest scale first."""
     made: dict[str, list[Table]] = {}
     for scale in SCALES:
         for name, tables in image_tables(root, scale).items():
-            made.setdefault(name, []).extend(tables)
-    for scale in FACE_SCALES:
-        for name, tables in face_tables(root, scale, published.get("table5", {}).get("celeba", {})).items():
             made.setdefault(name, []).extend(tables)
     return made | {"adaptation": adaptation_tables(root), "tuning": tuning_tables(root)}
 
@@ -264,7 +271,8 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         published = read_published((HERE / "published.toml").read_text(encoding="utf-8"))
-        made = make_tables(arguments.results, published) | make_image_tables(arguments.results, published)
+        made = make_tables(arguments.results, published) | make_image_tables(arguments.results)
+        made |= make_face_tables(arguments.results, published)
         files = as_files(made)
         if not files:
             raise ValueError(f"--results {arguments.results} has no results of runs: run paper.run first")
