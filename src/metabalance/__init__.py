@@ -1,6 +1,11 @@
 """Neural networks for class-imbalanced data, trained by exact meta-gradients and compared honestly."""
 
-from metabalance.estimators import MetaBalanceClassifier, MetaWeightNetClassifier, NeuralClassifier
+from metabalance.estimators import (
+    FaceEmbedder,
+    MetaBalanceClassifier,
+    MetaWeightNetClassifier,
+    NeuralClassifier,
+)
 from metabalance.evaluation import Comparison, compare, correct_prior
 from metabalance.meta import MetaGradient, adapt
 from metabalance.sampling import BatchStream, MetaBatchStream
@@ -11,6 +16,7 @@ __version__ = "0.1.0"
 __all__ = [
     "BatchStream",
     "Comparison",
+    "FaceEmbedder",
     "MSMetaBalanceClassifier",
     "MetaBalanceClassifier",
     "MetaBatchStream",

@@ -1,7 +1,8 @@
 """The scikit-learn face: classifiers for imbalanced tables, images and arrays."""
 
+from metabalance.estimators.faces import FaceEmbedder
 from metabalance.estimators.meta_weight_net import MetaWeightNetClassifier
 from metabalance.estimators.metabalance import MetaBalanceClassifier
 from metabalance.estimators.plain import NeuralClassifier
 
-__all__ = ["MetaBalanceClassifier", "MetaWeightNetClassifier", "NeuralClassifier"]
+__all__ = ["FaceEmbedder", "MetaBalanceClassifier", "MetaWeightNetClassifier", "NeuralClassifier"]

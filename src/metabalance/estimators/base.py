@@ -34,6 +34,7 @@ from metabalance.training import (
     Look,
     Part,
     UpdateRule,
+    embed_rows,
     is_small,
     look_at_members,
     look_at_parts,
@@ -284,6 +285,22 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
         probabilities = predict_probabilities(self.module_, x, self.adapted_parameters_ if adapted else None)
         calibration = self.calibrations_["adapted" if adapted else "meta"]
         return probabilities if calibration is None else calibration(probabilities)
+
+    def embed(self, X: Any) -> NDArray[np.float32]:
+        """Return what the network's last layer sees of rows X, of length 1 each, shape (n_rows, d).
+
+        It is that of the parameters that predict. The default network of images can say it, and so can a
+        module of your own that has a method ``embed``; see also `FaceEmbedder`.
+
+        Raises
+        ------
+        TypeError
+            If the network has no such method.
+        """
+        check_is_fitted(self)
+        x = torch.from_numpy(self.encoder_.transform(X)).to(self.device_)
+        adapted = self._predicts_adapted(self.module_, x)
+        return embed_rows(self.module_, x, self.adapted_parameters_ if adapted else None)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the most probable label of each row, shape (n_rows,)."""

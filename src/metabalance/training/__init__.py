@@ -5,6 +5,7 @@ from metabalance.training.callbacks import CosineSchedule, EpochProgress, EpochS
 from metabalance.training.changed import Augmentation, ChangedBatches
 from metabalance.training.data import Part, stratified_holdout, watched_rows
 from metabalance.training.deferred import DeferredReweighting, LateEarlyStopping
+from metabalance.training.embedding import Embeds, embed_rows
 from metabalance.training.holdouts import Holdouts, cross_fitted_holdouts
 from metabalance.training.looks import Look, look_at_members, look_at_parts
 from metabalance.training.loop import TrainingLoop, resolve_device
@@ -24,6 +25,7 @@ __all__ = [
     "ChangedBatches",
     "CosineSchedule",
     "DeferredReweighting",
+    "Embeds",
     "EpochBudget",
     "EpochProgress",
     "EpochScores",
@@ -37,6 +39,7 @@ __all__ = [
     "UpdateRule",
     "WeightAveraging",
     "cross_fitted_holdouts",
+    "embed_rows",
     "is_small",
     "look_at_members",
     "look_at_parts",

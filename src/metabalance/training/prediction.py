@@ -59,13 +59,30 @@ def predict_members(
 
     Its members may get rows of their own: x of shape (n, members, …).
     """
+    found = map_rows(module, x, parameters, lambda output: _softmax(class_logits(output).double()))
+    probabilities: NDArray[np.float64] = found.numpy()
+    if not np.isfinite(probabilities).all():
+        raise FloatingPointError(
+            "the network's outputs are NaN or infinite: training has diverged, lower lr (and inner_lr), or "
+            "the module itself makes such values"
+        )
+    return probabilities
+
+
+def map_rows(
+    module: nn.Module, x: Tensor, parameters: Parameters | None, finish: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Whatever is finished of the outputs for all rows, in evaluation mode, on the CPU.
+
+    Rows go through the network in chunks, of a small one several at a time; modes stay as they were.
+    """
     forward: Callable[[Tensor], Tensor] = module
     if parameters is not None:
         forward = forward_at(module, parameters)
 
     @torch.no_grad()
     def of_chunk(chunk: Tensor) -> Tensor:
-        return _softmax(class_logits(forward(chunk)).double())
+        return finish(forward(chunk))
 
     chunks = torch.split(x, rows_per_chunk(module, x))
     workers = min(torch.get_num_threads(), len(chunks) // CHUNKS_PER_WORKER)
@@ -83,13 +100,7 @@ def predict_members(
                 parts = list(pool.map(of_chunk, chunks))
         else:
             parts = [of_chunk(chunk) for chunk in chunks]
-    probabilities: NDArray[np.float64] = torch.cat(parts).cpu().numpy()
-    if not np.isfinite(probabilities).all():
-        raise FloatingPointError(
-            "the network's outputs are NaN or infinite: training has diverged, lower lr (and inner_lr), or "
-            "the module itself makes such values"
-        )
-    return probabilities
+    return torch.cat(parts).cpu()
 
 
 def _softmax(logits: Tensor) -> Tensor:
