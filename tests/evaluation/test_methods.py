@@ -30,6 +30,8 @@ def test_every_name_builds_a_classifier_and_describes_itself(name: str) -> None:
     classifier = method.build({"max_epochs": 3}, 7)
     if name == "ms-metabalance":
         assert (classifier.estimator.max_epochs, classifier.random_state) == (3, 7)
+    elif name == "tuned":
+        assert (classifier.network.max_epochs, classifier.network.random_state) == (3, 7)
     elif method.info.family != "rival":
         assert (classifier.max_epochs, classifier.random_state) == (3, 7)
 
@@ -89,6 +91,12 @@ def test_remedies_differ_from_the_naive_network_in_what_they_are(name, estimator
     naive = {option: value for option, value in build("naive").get_params().items() if option in found}
     assert {**naive, **own, **prior} == found
     assert resolve_method(name).post_hoc is post_hoc
+
+
+def test_the_tuned_network_starts_from_the_shared_options() -> None:
+    network = build("tuned", max_epochs=3, hidden_sizes=(5,)).network
+    assert isinstance(network, NeuralClassifier)
+    assert (network.max_epochs, network.hidden_sizes, network.sampler) == (3, (5,), "natural")
 
 
 def test_defaults_are_known_and_carry_the_ablation() -> None:

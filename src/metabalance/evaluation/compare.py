@@ -26,6 +26,7 @@ from metabalance.evaluation.comparison import Comparison, FoldResult
 from metabalance.evaluation.environment import describe_environment
 from metabalance.evaluation.methods import DEFAULT_METHODS, Method, resolve_method, with_ablations
 from metabalance.evaluation.metrics import recall_per_class, score_predictions
+from metabalance.evaluation.tuned_network import TunedNetwork
 from metabalance.search import MSMetaBalanceClassifier
 from metabalance.search.candidates import describe
 from metabalance.training import MAX_ROWS_PER_EPOCH, MIN_ROWS_PER_EPOCH
@@ -256,7 +257,7 @@ def _fit_and_score(task: _Task, data: _Data, shared: Mapping[str, Any], random_s
     # Seeds differ between splits and repetitions, not between methods, which thus start alike.
     entropy = np.random.SeedSequence([random_state, task.split, task.seed])
     classifier = clone(task.methods[0].build(shared, int(entropy.generate_state(1)[0] % 2**31)))
-    search = classifier if isinstance(classifier, MSMetaBalanceClassifier) else None
+    search = classifier if isinstance(classifier, MSMetaBalanceClassifier | TunedNetwork) else None
     network = classifier if isinstance(classifier, ImbalancedClassifier) else search
     started = time.perf_counter()
     y_train = data.classes[data.codes[task.train]]

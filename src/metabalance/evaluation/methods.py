@@ -19,6 +19,7 @@ from metabalance.estimators.base import ImbalancedClassifier
 from metabalance.evaluation.comparison import MethodInfo
 from metabalance.evaluation.posthoc import correct_prior
 from metabalance.evaluation.rivals import RIVALS
+from metabalance.evaluation.tuned_network import TunedNetwork
 from metabalance.sampling import STRATEGIES
 from metabalance.search import MSMetaBalanceClassifier
 
@@ -83,6 +84,10 @@ def _searched(shared: Mapping[str, Any], seed: int) -> BaseEstimator:
     return MSMetaBalanceClassifier(
         MetaBalanceClassifier(**shared), scoring=shared.get("scoring"), n_jobs=1, random_state=seed
     )
+
+
+def _tuned(shared: Mapping[str, Any], seed: int) -> BaseEstimator:
+    return TunedNetwork(NeuralClassifier(**{**shared, "random_state": seed}))
 
 
 def _fixed_methods() -> dict[str, Method]:
@@ -150,6 +155,13 @@ def _fixed_methods() -> dict[str, Method]:
             "Oversampling + CutMix",
             "plain training on images of classes drawn alike often, with boxes of others pasted in",
             _network(sampler="over", mixing="cutmix"),
+        ),
+        "tuned": (
+            "Tuned network",
+            "plain training, the best of eight settings (sampler, rate, weight decay, batches and more) by "
+            "cross-validation inside each training part; every network trained for that has a budget of its "
+            "own, and its rows are counted",
+            _tuned,
         ),
         "meta-weight-net": (
             "Meta-Weight-Net",

@@ -74,12 +74,17 @@ def title(sampler: Any) -> str:
 
 
 def describe(params: Mapping[str, Any]) -> str:
-    """Write a candidate in one line.
+    """Write a candidate, or any settings, in one line.
 
     Examples
     --------
     >>> describe({"support_sampler": "natural", "query_sampler": "over", "inner_lr": 0.01})
     'natural/over, inner_lr=0.01'
     """
-    others = [f"{name}={value!r}" for name, value in params.items() if name not in (SUPPORT, QUERY)]
-    return ", ".join([f"{title(params[SUPPORT])}/{title(params[QUERY])}", *others])
+    pair = [f"{title(params[SUPPORT])}/{title(params[QUERY])}"] if SUPPORT in params else []
+    others = [
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value!r}"
+        for name, value in params.items()
+        if name not in (SUPPORT, QUERY)
+    ]
+    return ", ".join([*pair, *others]) or "the defaults"
