@@ -35,12 +35,14 @@ class Way:
         Support images that the gradient is taken from, drawn anew for each step; as many as there are
         training images if None.
     gradient : {"running", "batch"}
-        BatchNorm normalises by its running statistics, or every batch of 20 rows by itself, as in training.
+        BatchNorm normalises by its running statistics, or every batch by itself, as in training.
     statistics : str
         For predictions: "running" ones, as training has left them, or the mean over 100 batches drawn by this
         sampling strategy, taken at θ′.
     batch : int
         Rows of these batches.
+    support_batch : int
+        Rows of a batch that the gradient is taken by, where every batch is normalised by itself.
     """
 
     step: float
@@ -49,6 +51,7 @@ class Way:
     gradient: str = "running"
     statistics: str = "running"
     batch: int = QUERY_BATCH
+    support_batch: int = SUPPORT_BATCH
 
 
 ANEW = "θ, statistics anew"
@@ -65,7 +68,9 @@ def ways_for(recipe: Mapping[str, Any]) -> dict[str, Way]:
     return {
         ANEW: anew,
         f"θ′ {step:g}, running statistics": Way(step),
-        f"θ′ {step:g}, as trained": replace(anew, step=step, gradient="batch"),
+        f"θ′ {step:g}, as trained": replace(
+            anew, step=step, gradient="batch", support_batch=recipe["support_batch_size"]
+        ),
     }
 
 
@@ -105,8 +110,10 @@ def adapted(
     stream = _stream(task, support, way.rows or len(task.train.y), seed)
     for _ in range(way.steps if way.step else 0):
         rows, y = stream.draw()
-        move = _step_all_at_once if way.gradient == "running" else _step_by_batches
-        move(copied, loss_fn, task, rows, y, way.step)
+        if way.gradient == "running":
+            _step_all_at_once(copied, loss_fn, task, rows, y, way.step)
+        else:
+            _step_by_batches(copied, loss_fn, task, rows, y, way.step, way.support_batch)
     if way.statistics != "running":
         stream = _stream(task, way.statistics, way.batch, seed)
         augmenting = Generator().manual_seed(seed)
@@ -122,10 +129,9 @@ def _step_all_at_once(
 
 
 def _step_by_batches(
-    module: nn.Module, loss_fn: LossFunction, task: Task, rows: Tensor, y: Tensor, step: float
+    module: nn.Module, loss_fn: LossFunction, task: Task, rows: Tensor, y: Tensor, step: float, size: int
 ) -> None:
-    """Move by the mean gradient of batches, each normalised by itself; running statistics stay."""
-    size = SUPPORT_BATCH
+    """Move by the mean gradient of batches of a size, each normalised by itself; running statistics stay."""
     order = torch.arange(len(y), device=y.device)  # they come in random order
     batches = [places for places in order.split(size) if len(places) == size] or [order]
     kept = {name: buffer.clone() for name, buffer in module.named_buffers()}

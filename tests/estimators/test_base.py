@@ -203,7 +203,7 @@ def test_clone_get_and_set_params_with_free_parameters(estimator) -> None:
         (
             {"loss": "hinge"},
             ValueError,
-            "loss must be one of cross_entropy, focal, logit_adjusted, ldam or a function, got 'hinge'",
+            "loss must be one of cross_entropy, focal, .* or a function, got 'hinge'",
         ),
         ({"loss": nn.CrossEntropyLoss(), "class_weight": "balanced"}, ValueError, "goes with a named loss"),
         (

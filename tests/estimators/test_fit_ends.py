@@ -8,7 +8,7 @@ from skorch.callbacks import Callback
 from torch.nn.utils._named_member_accessor import NamedMemberAccessor
 
 from metabalance import MetaBalanceClassifier, MetaWeightNetClassifier, NeuralClassifier
-from metabalance.estimators import base
+from metabalance.estimators import base, loops
 from metabalance.training import ERM, TrainingLoop, stratified_holdout
 from tests.estimators.conftest import QUICK
 
@@ -221,7 +221,7 @@ def trainings(monkeypatch) -> list[list]:
                 begun[-1].append(self.optimizer_.param_groups[0]["lr"])
             super().run_single_epoch(iterator, training, **kwargs)
 
-    monkeypatch.setattr(base, "TrainingLoop", Followed)
+    monkeypatch.setattr(loops, "TrainingLoop", Followed)
     return begun
 
 

@@ -184,15 +184,28 @@ def categories_without_rows(n: int) -> pd.Categorical:
         ({}, lambda n: np.zeros((n, 2, 2)), "balance_by must be one group for each row, or a few columns"),
         ({}, lambda n: np.zeros((n, 0)), "balance_by must have a group for each of the 400 rows"),
         ({"sampler": "smote"}, lambda n: np.arange(n) % 2, "balance_by goes with natural, over and under"),
-        (
-            {"module": MLP, "validation_fraction": 0.99},
-            lambda n: ["rare"] + ["a", "b"] * (n // 2 - 1) + ["a"],
-            "group 'rare' of balance_by has no row left to train on",
-        ),
     ],
-    ids=range(10),
+    ids=range(9),
 )
 def test_bad_groups(binary, options, groups, message) -> None:
     X, y = binary
     with pytest.raises(ValueError, match=message):
         NeuralClassifier(**QUICK, **options).fit(X, y, balance_by=groups(len(X)))
+
+
+def test_groups_of_the_same_name_and_things_that_name_none() -> None:
+    with pytest.raises(ValueError, match="two groups of balance_by are both called 'a, b, c': rename one"):
+        encode_groups("balance_by", [["a, b", "c"], ["a", "b, c"]], 2)
+    with pytest.raises(TypeError, match=r"balance_by holds \['a'\], which names no group"):
+        encode_groups("balance_by", pd.Series([["a"], ["b"]]), 2)
+    with pytest.raises(ValueError, match=r"balance_by holds fractions, such as 0\.5, which"):
+        encode_groups("balance_by", np.array([0.5, 1.0], dtype=object), 2)
+
+
+def test_a_group_of_which_nothing_is_left_to_train_on(binary) -> None:
+    X = binary[0][:30]
+    y, groups = np.repeat([0, 1], [28, 2]), np.array(["a"] * 28 + ["b", "c"])
+    net = NeuralClassifier(**QUICK, module=MLP)
+    with pytest.raises(ValueError, match=r"group '[bc]' of balance_by has no row left to train on"):
+        net.fit(X, y, balance_by=groups)
+    net.set_params(early_stopping=False, calibration=None).fit(X, y, balance_by=groups)

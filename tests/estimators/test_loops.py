@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import make_scorer, roc_auc_score
+from skorch.callbacks import Callback
 
 from metabalance import NeuralClassifier
+from metabalance.estimators.loops import epochs_before_weights
 from metabalance.nn import CosFaceLoss, FocalLoss
 from tests.estimators.conftest import QUICK
 
@@ -70,6 +72,31 @@ def test_a_refit_goes_on_to_the_weights(binary) -> None:
 def test_bad_parameters(binary, options, error, message) -> None:
     with pytest.raises(error, match=message):
         NeuralClassifier(**QUICK, **options).fit(*binary)
+
+
+def test_a_network_for_margins_has_a_cosine_for_each_class(binary) -> None:
+    X, y = binary
+    with pytest.raises(ValueError, match=r"logits of shape \(batch, 2\) for 2 classes, got \(2, 1\)"):
+        NeuralClassifier(**QUICK, loss="ldam", module=torch.nn.Linear(6, 1)).fit(X, y)
+
+
+def test_breaking_off_before_the_weights_count_is_said(binary) -> None:
+    class CtrlC(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            if len(net.history) == 3:
+                raise KeyboardInterrupt
+
+    options = QUICK | {"max_epochs": 10, "callbacks": [CtrlC()], "class_weight": "balanced"}
+    with pytest.warns(UserWarning, match="after 2 finished epochs; the parameters as they were are kept"):
+        NeuralClassifier(**options, reweight_from=0.8).fit(*binary)
+
+
+@pytest.mark.parametrize(
+    ("share", "epochs", "first"), [(0.29, 100, 29), (0.58, 50, 29), (0.8, 5, 4), (0.0, 5, 0)]
+)
+def test_the_epoch_that_weights_count_from(share, epochs, first) -> None:
+    net = NeuralClassifier(max_epochs=epochs, reweight_from=share, class_weight="balanced")
+    assert epochs_before_weights(net) == first
 
 
 @pytest.mark.parametrize("images", [False, True])

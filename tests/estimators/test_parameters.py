@@ -3,6 +3,7 @@ import pytest
 from skorch.callbacks import Callback
 
 from metabalance import NeuralClassifier
+from metabalance.estimators.loops import sure_epochs
 from metabalance.estimators.parameters import check_choice, check_number, check_positive_int
 
 
@@ -85,4 +86,4 @@ def test_early_stopping_may_be_a_bool_of_numpy() -> None:
     for value in (np.True_, np.False_):
         net = NeuralClassifier(early_stopping=value)
         net.check_parameters()
-        assert net._sure_epochs() == NeuralClassifier(early_stopping=bool(value))._sure_epochs()
+        assert sure_epochs(net) == sure_epochs(NeuralClassifier(early_stopping=bool(value)))

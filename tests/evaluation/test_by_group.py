@@ -21,8 +21,9 @@ from metabalance.evaluation.metrics import METRICS, score_predictions
 def test_groups_are_scored_as_if_alone(rows, seed) -> None:
     codes, groups = (np.array(part) for part in zip(*rows, strict=True))
     proba = np.random.default_rng(seed).dirichlet([1, 1, 1], len(codes))
-    found = score_groups(codes, proba, groups)
-    assert list(found) == sorted(set(groups.tolist()))
+    names = ["c", "a", "b"]
+    found = score_groups(codes, proba, [names.index(group) for group in groups], names)
+    assert list(found) == [name for name in names if name in groups]
     for group, metrics in found.items():
         np.testing.assert_equal(metrics, score_predictions(codes[groups == group], proba[groups == group]))
 
@@ -44,18 +45,27 @@ def test_gaps_are_between_means_and_their_errors_paired_by_split() -> None:
     )
     f, m = np.array([0.6, 0.9, 0.3]), np.array([0.7, 0.8, 0.6])
     row = frame.loc["a"]
-    assert list(frame.columns) == ["f", "f_se", "m", "m_se", "gap", "gap_se"]
-    assert row["f"] == pytest.approx(f.mean())
-    assert row["m_se"] == pytest.approx(m.std(ddof=1) / np.sqrt(3))
-    assert row["gap"] == pytest.approx(0.1)
-    assert row["gap_se"] == pytest.approx((m - f).std(ddof=1) / np.sqrt(3))
+    assert list(frame.columns.get_level_values(0).unique()) == ["mean", "se", "gap"]
+    assert row["mean", "f"] == pytest.approx(f.mean())
+    assert row["se", "m"] == pytest.approx(m.std(ddof=1) / np.sqrt(3))
+    assert row["gap", "mean"] == pytest.approx(0.1)
+    assert row["gap", "se"] == pytest.approx((m - f).std(ddof=1) / np.sqrt(3))
 
 
-def test_groups_that_a_split_lacks_are_left_out_of_its_mean() -> None:
-    frame = group_frame([fold("a", 0, 0, f=0.5, m=0.6), fold("a", 1, 0, m=0.8)], "ece")
-    assert frame.loc["a", "f"] == 0.5
-    assert frame.loc["a", "gap"] == pytest.approx(0.1)
-    assert np.isnan(frame.loc["a", "gap_se"])
+def test_a_gap_is_between_the_means_that_are_shown_whatever_a_split_lacks() -> None:
+    frame = group_frame([fold("a", 0, 0, f=0.2, m=0.5), fold("a", 1, 0, f=1.0)], "ece")
+    assert frame.loc["a", ("gap", "mean")] == pytest.approx(0.1)
+    assert np.isnan(frame.loc["a", ("gap", "se")])
+    apart = group_frame([fold("a", 0, 0, f=0.2), fold("a", 1, 0, m=0.5)], "ece")
+    assert apart.loc["a", ("gap", "mean")] == pytest.approx(0.3)
+    nothing = group_frame([fold("a", 0, 0, f=np.nan, m=np.nan)], "ece")
+    assert nothing["gap"].isna().all(axis=None)
+
+
+def test_groups_may_be_called_anything() -> None:
+    frame = group_frame([fold("a", 0, 0, gap=0.2, mean=0.5, b_se=0.1, b=0.3)], "ece")
+    assert frame["mean"].loc["a"].to_dict() == {"gap": 0.2, "mean": 0.5, "b_se": 0.1, "b": 0.3}
+    assert frame.loc["a", ("gap", "mean")] == pytest.approx(0.4)
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +88,12 @@ def compared(unlike):
 
 def test_networks_of_a_comparison_balance_the_groups(compared) -> None:
     plain, balanced = compared
-    assert balanced.group_frame().loc["over", "f"] > plain.group_frame().loc["over", "f"] + 0.03
+    assert (
+        balanced.group_frame()["mean"].loc["over", "f"] > plain.group_frame()["mean"].loc["over", "f"] + 0.03
+    )
     assert "balance_by goes with natural, over and under" in balanced.skipped["smote"]
+    assert balanced.settings["groups balanced in the place of classes"].startswith("f (")
+    assert "groups balanced in the place of classes" not in plain.settings
     rival = ["logistic-regression"]
     pd.testing.assert_frame_equal(plain.group_frame().loc[rival], balanced.group_frame().loc[rival])
 

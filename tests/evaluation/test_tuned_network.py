@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
@@ -27,7 +28,9 @@ def tuned(data):
 def test_the_defaults_are_among_those_tried_and_the_best_is_fitted(tuned, data) -> None:
     X, y = data
     assert tuned.tried_[0].params == {}
-    assert [set(each.params) for each in tuned.tried_[1:]] == [set(tuned_network.SETTINGS) | {"dropout"}] * 2
+    assert [set(each.params) for each in tuned.tried_[1:]] == [
+        {*tuned_network.SETTINGS, "dropout", "label_smoothing"}
+    ] * 2
     assert tuned.best_params_ == max(tuned.tried_, key=lambda each: each.score).params
     direct = NeuralClassifier(**QUICK).set_params(**tuned.best_params_).fit(X, y)
     np.testing.assert_array_equal(tuned.predict_proba(X), direct.predict_proba(X))
@@ -38,7 +41,8 @@ def test_the_defaults_are_among_those_tried_and_the_best_is_fitted(tuned, data) 
 def test_scores_are_means_over_three_folds_and_all_rows_are_counted(tuned, data) -> None:
     X, y = data
     scores, rows = [], 0
-    for train, test in StratifiedKFold(3, shuffle=True, random_state=0).split(X, y):
+    seed = np.random.RandomState(0).randint(2**31 - 1)
+    for train, test in StratifiedKFold(3, shuffle=True, random_state=seed).split(X, y):
         net = NeuralClassifier(**QUICK).fit(X[train], y[train])
         scores.append(roc_auc_score(y[test] == "yes", net.predict_proba(X[test])[:, 1]))
         rows += net.rows_drawn_
@@ -82,3 +86,22 @@ def test_ctrl_c_is_not_taken_for_a_score(data, monkeypatch) -> None:
         TunedNetwork(NeuralClassifier(**QUICK)).fit(*data)
     with pytest.raises(ValueError, match="lr must be above 0"):
         TunedNetwork(NeuralClassifier(lr=-1)).check_parameters()
+
+
+def test_settings_suit_the_loss_and_those_that_diverge_are_out(data, monkeypatch) -> None:
+    focal = TunedNetwork(NeuralClassifier(**QUICK, loss="focal"), n_draws=2).fit(*data)
+    assert "label_smoothing" not in focal.tried_[1].params
+    fit = NeuralClassifier.fit
+
+    def diverges(self, *given):
+        if self.lr != 0.003:
+            raise FloatingPointError("the loss is nan")
+        return fit(self, *given)
+
+    monkeypatch.setattr(NeuralClassifier, "fit", diverges)
+    found = TunedNetwork(NeuralClassifier(**QUICK), n_draws=2).fit(*data)
+    assert (found.best_params_, found.tried_[1].score) == ({}, -np.inf)
+    with pytest.raises(FloatingPointError, match="the loss is nan"):
+        TunedNetwork(NeuralClassifier(**QUICK, lr=0.1)).fit(*data)
+    with pytest.raises(NotFittedError):
+        TunedNetwork(NeuralClassifier(**QUICK)).predict(data[0])

@@ -9,7 +9,15 @@ import torch
 from torch import nn
 
 from metabalance.meta import MetaGradient
-from metabalance.nn import CosFaceLoss, CosineLinear, CrossEntropy, FocalLoss, LDAMLoss, ResNet
+from metabalance.nn import (
+    CosFaceLoss,
+    CosineLinear,
+    CrossEntropy,
+    FocalLoss,
+    LDAMLoss,
+    MarginLoss,
+    ResNet,
+)
 from metabalance.nn.margins import cosines
 
 COUNTS = torch.tensor([5000.0, 50.0, 5.0])
@@ -220,3 +228,26 @@ def test_the_meta_gradient_of_a_network_with_batch_norm_under_autocast():
 def test_bad_arguments_of_cosface(arguments, error, message):
     with pytest.raises(error, match=message):
         CosFaceLoss(**arguments)
+
+
+def test_features_that_are_all_zero_have_finite_second_derivatives():
+    x = torch.zeros(3, 4, dtype=torch.float64)
+    x[0] = 1.0
+    x.requires_grad_()
+    w = torch.eye(4, 3, dtype=torch.float64, requires_grad=True)
+    (first,) = torch.autograd.grad((30 * cosines(x, w)).exp().log().sum(), x, create_graph=True)
+    second = torch.autograd.grad(first.square().sum(), (x, w))
+    assert all(bool(each.isfinite().all()) for each in second)
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 3), nn.ReLU(), CosineLinear(3, 2))
+    rows, y = torch.randn(2, 1, 64, 6), torch.randint(2, (2, 1, 64))
+    assert not net[:2](rows[0, 0]).any(dim=1).all()  # some rows are dead
+    MetaGradient(net, LDAMLoss(COUNTS[:2]), inner_lr=0.1).backward((rows[0], y[0]), (rows[1], y[1]))
+    assert all(bool(each.grad.isfinite().all()) for each in net.parameters())
+
+
+@pytest.mark.parametrize("margins", [-1.0, float("inf"), torch.ones(2, 2), torch.tensor([0.1, -0.1])])
+def test_bad_margins(margins):
+    with pytest.raises(ValueError, match="margins must be one number, or one for each class, at least 0 and"):
+        MarginLoss(margins, 30.0, CrossEntropy())
+    assert MarginLoss(0.3, 30.0, CrossEntropy()).margins.item() == pytest.approx(0.3)

@@ -13,7 +13,8 @@ def test_a_page_shows_every_group_and_escapes_its_name() -> None:
     frame = comparison.group_frame()
     title, cells = accuracy.rows[0]
     assert title == "Logistic regression"
-    assert cells[1] == (f"{frame.iloc[0]['m']:.3f}", f"{frame.iloc[0]['m_se']:.3f}")
+    assert cells[1] == (f"{frame.iloc[0]['mean', 'm']:.3f}", f"{frame.iloc[0]['se', 'm']:.3f}")
+    assert cells[2][0] == f"{frame.iloc[0]['gap', 'mean']:.3f}"
     page = render_html(comparison)
     assert "Balanced accuracy of every group" in page
     assert "&lt;b&gt;f&lt;/b&gt;" in page

@@ -51,3 +51,14 @@ def test_subset_keeps_tensor_and_array_together() -> None:
     assert part.x.tolist() == [[6, 7], [0, 1]]
     assert part.y.tolist() == part.codes.tolist() == [1, 0]
     assert len(part) == 2
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_no_group_is_wholly_held_out_where_a_swap_can_help(seed: int) -> None:
+    codes = np.repeat([0, 1], [40, 10])
+    groups = np.zeros(50, dtype=np.int64)
+    groups[[3, 45]], groups[7] = 1, 2  # two rows of different classes, and one alone
+    train, valid = stratified_holdout(codes, 0.2, np.random.default_rng(seed), np.arange(2), groups)
+    assert set(groups[train]) == {0, 1, 2}
+    assert np.bincount(codes[valid]).tolist() == [8, 2]
+    assert sorted([*train, *valid]) == list(range(50))

@@ -13,10 +13,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from metabalance.evaluation import METRICS, Comparison
+from metabalance.report.groups import group_tables
 from metabalance.sampling import STRATEGIES
 from metabalance.search import MSMetaBalanceClassifier
 from metabalance.search.candidates import describe
 
+ACCURACY = "balanced_accuracy"
 PLAIN_WIDTH = 140
 BEST_CANDIDATES = 10
 WIDE = 120  # columns from which tables are shown in full
@@ -75,16 +77,13 @@ def leaderboard(comparison: Comparison, width: int) -> Table:
 
 def group_table(comparison: Comparison) -> Table:
     """Return the balanced accuracy of every group, and the gap between the best and the worst."""
-    frame = comparison.group_frame()
-    titles = {method.name: method.title for method in comparison.methods}
-    columns = [name for name in frame.columns if f"{name}_se" in frame.columns]
+    accuracy = next(each for each in group_tables(comparison) if each.metric == METRICS[ACCURACY].label)
     table = Table(title="Balanced accuracy of every group")
     table.add_column("method")
-    for name in columns:
+    for name in accuracy.columns:
         table.add_column(escape(name), justify="right", no_wrap=True)
-    for name, row in frame.iterrows():
-        cells = (f"{row[column]:.3f} ± {row[f'{column}_se']:.3f}" for column in columns)
-        table.add_row(escape(titles[str(name)]), *cells)
+    for title, cells in accuracy.rows:
+        table.add_row(escape(title), *(f"{mean} ± {error}" if error else mean for mean, error in cells))
     return table
 
 

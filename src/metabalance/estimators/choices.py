@@ -131,7 +131,7 @@ def choose_module(
         built = module(**{**filled_in, **options})
     else:
         raise TypeError(f"module must be a torch.nn.Module class or instance, got {module!r}")
-    _check_output(built.to(example.device), example, n_classes)
+    _check_output(built.to(example.device), example, n_classes, one_logit=cosine_scale is None)
     return built
 
 
@@ -151,7 +151,7 @@ def _image_network(example: Tensor, n_outputs: int, cosine_scale: float | None) 
     )
 
 
-def _check_output(module: nn.Module, example: Tensor, n_classes: int) -> None:
+def _check_output(module: nn.Module, example: Tensor, n_classes: int, one_logit: bool) -> None:
     was_training = module.training
     module.eval()
     try:
@@ -166,11 +166,11 @@ def _check_output(module: nn.Module, example: Tensor, n_classes: int) -> None:
     n_rows = len(example)
     if isinstance(module, TableNetwork):
         output = output[:, 0]
-    allowed = [(n_rows, n_classes)] + ([(n_rows, 1), (n_rows,)] if n_classes == 2 else [])
+    allowed = [(n_rows, n_classes)] + ([(n_rows, 1), (n_rows,)] if n_classes == 2 and one_logit else [])
+    or_one = " or (batch, 1)" if n_classes == 2 and one_logit else ""
     if not isinstance(output, Tensor) or tuple(output.shape) not in allowed:
         found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise ValueError(
-            f"the module must return logits of shape (batch, {n_classes})"
-            f"{' or (batch, 1)' if n_classes == 2 else ''} for {n_classes} classes, got {found} for a batch "
-            f"of {n_rows}"
+            f"the module must return logits of shape (batch, {n_classes}){or_one} for {n_classes} classes, got "
+            f"{found} for a batch of {n_rows}"
         )

@@ -14,7 +14,6 @@ from metabalance.estimators.meta_weight_net import MetaWeightNetClassifier
 from metabalance.estimators.metabalance import MetaBalanceClassifier
 from metabalance.estimators.persistence import load_model
 from metabalance.estimators.plain import NeuralClassifier
-from metabalance.nn import CosFaceLoss, FocalLoss
 from metabalance.training import Embeds
 
 IMAGE_DIMENSIONS = 4
@@ -137,6 +136,4 @@ def _check_can_embed(module: Any, X: Any) -> None:
 
 
 def _default() -> MetaBalanceClassifier:
-    return MetaBalanceClassifier(
-        query_sampler="over", loss=CosFaceLoss(loss=FocalLoss()), augment="crop-and-flip"
-    )
+    return MetaBalanceClassifier(query_sampler="over", loss="cosface_focal", augment="crop-and-flip")

@@ -1,5 +1,6 @@
 """Groups to balance by, of any kind: sex, region, camera, or pairs of these with the label."""
 
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ def encode_groups(name: str, groups: Any, n_rows: int) -> tuple[list[str], NDArr
     ------
     ValueError
         If there are not as many rows, groups are missing, all the same, fractions, or known to have no rows.
+    TypeError
+        If groups are things that name none, such as lists.
 
     Examples
     --------
@@ -51,6 +54,9 @@ def encode_groups(name: str, groups: Any, n_rows: int) -> tuple[list[str], NDArr
         codes = codes * len(values) + own
     occurring, first, codes = np.unique(codes, return_index=True, return_inverse=True)
     names = [", ".join(map(str, row)) for row in table.iloc[first].itertuples(index=False, name=None)]
+    if len(set(names)) < len(names):
+        twice = next(each for each in names if names.count(each) > 1)
+        raise ValueError(f"two groups of {name} are both called {twice!r}: rename one of them")
     if len(occurring) < 2:
         raise ValueError(
             f"{name} needs at least two groups, every row is of {names[0]!r}"
@@ -68,10 +74,16 @@ def named_groups(name: str, groups: Any, n_rows: int) -> NDArray[Any]:
 
 def _ordered_values(name: str, column: pd.Series) -> tuple[list[Any], NDArray[np.int64]]:
     """The distinct values, sorted where they can be, and the place of each row's among them."""
+    if column.dtype == object:
+        column = column.infer_objects()
+        unhashable = next((value for value in column if not isinstance(value, Hashable)), None)
+        if unhashable is not None:
+            raise TypeError(f"{name} holds {unhashable!r:.80}, which names no group: give text or numbers")
     if pd.api.types.is_float_dtype(column) and (column % 1 != 0).any():
+        fraction = float(column[column % 1 != 0].iloc[0])
         raise ValueError(
-            f"{name} holds fractions, such as {column[column % 1 != 0].iloc[0]!r}, which make no groups: cut "
-            "the numbers into ranges first, for example with pandas.cut"
+            f"{name} holds fractions, such as {fraction!r}, which make no groups: cut the numbers into "
+            "ranges first, for example with pandas.cut"
         )
     if isinstance(column.dtype, pd.CategoricalDtype):
         counts = column.value_counts()

@@ -32,7 +32,7 @@ def patience(estimator: Any) -> int:
 
 def epochs_before_weights(estimator: Any) -> int:
     """Epochs without class weights, where these are deferred; none of them can be the best one."""
-    return int(estimator.reweight_from * estimator.max_epochs)
+    return int(round(estimator.reweight_from * estimator.max_epochs, 6))  # 0.29 · 100 is below 29
 
 
 def sure_epochs(estimator: Any) -> int:

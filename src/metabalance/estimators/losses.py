@@ -10,6 +10,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
 
 from metabalance.nn import (
+    CosFaceLoss,
     CrossEntropy,
     FocalLoss,
     LDAMLoss,
@@ -33,8 +34,10 @@ LOSSES: Mapping[str, Callable[[Tensor | None, Tensor, float], nn.Module]] = {
         counts, weight=weight, label_smoothing=smoothing
     ),
     "ldam": lambda weight, counts, smoothing: LDAMLoss(counts, weight=weight),
+    "cosface": lambda weight, counts, smoothing: CosFaceLoss(loss=CrossEntropy(weight)),
+    "cosface_focal": lambda weight, counts, smoothing: CosFaceLoss(loss=FocalLoss(weight=weight)),
 }
-COSINE_LOSSES = ("ldam",)
+COSINE_LOSSES = ("ldam", "cosface", "cosface_focal")
 SMOOTHED_LOSSES = ("cross_entropy", "logit_adjusted")
 
 

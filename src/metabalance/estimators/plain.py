@@ -44,12 +44,15 @@ class NeuralClassifier(ImbalancedClassifier):
     n_bins : int, default=24
         Bins of a number's piecewise-linear embedding at most, between quantiles of the rows trained on. All
         numbers together have 128, as long as that leaves each of them four.
-    loss : {"cross_entropy", "focal", "logit_adjusted", "ldam"} or callable, default="cross_entropy"
-        The loss. "logit_adjusted" is `metabalance.nn.LogitAdjustedCrossEntropy` with the class frequencies of
+    loss : str or callable, default="cross_entropy"
+        One of "cross_entropy", "focal", "logit_adjusted", "ldam", "cosface" and "cosface_focal".
+        "logit_adjusted" is `metabalance.nn.LogitAdjustedCrossEntropy` with the class frequencies of
         the training part, meant for natural batches: with balanced ones it corrects twice. Its probabilities
-        are those of a balanced prior. "ldam" is `metabalance.nn.LDAMLoss`; the default networks then end in
-        scaled cosines, and a module of your own must (`metabalance.nn.CosineLinear`), one for each class. A
-        callable takes logits (batch, n_classes) and class codes (batch,) and returns a scalar.
+        are those of a balanced prior. "ldam" is `metabalance.nn.LDAMLoss`, "cosface" and
+        "cosface_focal" are `metabalance.nn.CosFaceLoss` on the cross-entropy and on the focal loss; the
+        default networks then end in scaled cosines, and a module of your own must
+        (`metabalance.nn.CosineLinear`), one for each class. A callable takes logits (batch, n_classes) and
+        class codes (batch,) and returns a scalar.
     class_weight : dict, "balanced", "effective_number" or None, default=None
         Weight of each class in a named loss: by label or inverse frequency as in scikit-learn, or by the
         effective number of rows (`metabalance.nn.effective_number_weights` with beta 0.999: with the cross-

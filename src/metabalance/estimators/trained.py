@@ -54,10 +54,10 @@ class Trained:
         """Say it of a training that was broken off; in one that is scored, that ends an epoch."""
         last = "valid_score" if scored else "train_minority_recall"
         finished = sum(last in epoch for epoch in self.loop.history)
-        return (
-            f"fit was broken off after {finished} finished epoch{'' if finished == 1 else 's'}; the best "
-            "parameters so far are kept"
-        )
+        kept = "the best parameters so far are kept"
+        if scored and finished and not self.best_epoch:
+            kept = "the parameters as they were are kept, since class weights did not count yet"
+        return f"fit was broken off after {finished} finished epoch{'' if finished == 1 else 's'}; {kept}"
 
     @property
     def best_epoch(self) -> int:

@@ -13,35 +13,38 @@ from metabalance.evaluation.metrics import METRICS, score_predictions
 if TYPE_CHECKING:
     from metabalance.evaluation.comparison import FoldResult
 
-GAP = "gap"
+MEAN, ERROR, GAP = "mean", "se", "gap"
 
 
-def score_groups(y: Any, proba: Any, groups: Any) -> dict[str, dict[str, float]]:
+def score_groups(y: Any, proba: Any, groups: Any, names: Sequence[str]) -> dict[str, dict[str, float]]:
     """Compute every metric of ``METRICS`` among the rows of each group that occurs.
 
     Parameters
     ----------
     y, proba
         As for `metabalance.evaluation.metrics.score_predictions`, with the same errors.
-    groups : array of str, shape (n,)
+    groups : array of int, shape (n,)
+        Codes into ``names``.
+    names : sequence of str
 
     Returns
     -------
     dict of dict
-        Metrics by group.
+        Metrics by group, in the order of the names.
 
     Examples
     --------
     >>> from metabalance.evaluation.by_group import score_groups
     >>> proba = [[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.3, 0.7]]
-    >>> found = score_groups([0, 1, 0, 1], proba, ["f", "f", "m", "m"])
+    >>> found = score_groups([0, 1, 0, 1], proba, [0, 0, 1, 1], ["f", "m"])
     >>> {group: metrics["balanced_accuracy"] for group, metrics in found.items()}
     {'f': 1.0, 'm': 0.5}
     """
-    codes, probabilities, names = np.asarray(y), np.asarray(proba), np.asarray(groups, dtype=object)
+    codes, probabilities, of_row = np.asarray(y), np.asarray(proba), np.asarray(groups)
     return {
-        group: score_predictions(codes[names == group], probabilities[names == group])
-        for group in dict.fromkeys(sorted(names.tolist()))
+        name: score_predictions(codes[of_row == code], probabilities[of_row == code])
+        for code, name in enumerate(names)
+        if (of_row == code).any()
     }
 
 
@@ -49,25 +52,21 @@ def group_frame(results: Sequence[FoldResult], metric: str) -> pd.DataFrame:
     """Average a metric of every group over the splits, as `Comparison.group_frame` says."""
     if metric not in METRICS:
         raise ValueError(f"metric must be one of {', '.join(METRICS)}, got {metric!r}")
-    table = pd.DataFrame(
-        [
-            {"method": result.method, "split": result.split, "group": group, "value": metrics[metric]}
-            for result in results
-            for group, metrics in result.by_group.items()
-        ],
-        columns=["method", "split", "group", "value"],
-    )
-    if table.empty:
+    rows = [
+        (result.method, result.split, group, metrics[metric])
+        for result in results
+        for group, metrics in result.by_group.items()
+    ]
+    if not rows:
         raise ValueError("there are no groups in this comparison: give compare report_by=")
-    groups = list(dict.fromkeys(sorted(table["group"])))
+    table = pd.DataFrame(rows, columns=["method", "split", "group", "value"])
+    groups = list(dict.fromkeys(table["group"]))
     by_split = table.groupby(["method", "split", "group"])["value"].mean().unstack("group")[groups]
     means, errors = by_split.groupby("method").mean(), by_split.groupby("method").sem()
-    frame = pd.DataFrame(index=means.index)
-    for group in groups:
-        frame[group], frame[f"{group}_se"] = means[group], errors[group]
-    # Between the groups that are the farthest apart on the average: gaps within splits are never negative,
-    # and so grow with chance.
+    gap = pd.DataFrame(np.nan, index=means.index, columns=[MEAN, ERROR])
     for method, of_groups in means.dropna(how="all").iterrows():
-        differences = by_split.loc[method, of_groups.idxmax()] - by_split.loc[method, of_groups.idxmin()]
-        frame.loc[method, [GAP, f"{GAP}_se"]] = [differences.mean(), differences.sem()]
-    return frame
+        # Of the means: gaps within splits are never negative, and so grow with chance.
+        best, worst = of_groups.idxmax(), of_groups.idxmin()
+        differences = by_split.loc[method, best] - by_split.loc[method, worst]
+        gap.loc[method] = [of_groups[best] - of_groups[worst], differences.sem()]
+    return pd.concat({MEAN: means, ERROR: errors, GAP: gap}, axis=1)

@@ -15,7 +15,7 @@ from sklearn.utils import _safe_indexing, check_consistent_length
 
 from metabalance.estimators.attempts import Attempt, attempt, one_of_each_kind
 from metabalance.estimators.base import ImbalancedClassifier
-from metabalance.estimators.groups import named_groups
+from metabalance.estimators.groups import encode_groups, named_groups
 from metabalance.estimators.labels import encode_labels
 from metabalance.estimators.loops import PATIENCE
 from metabalance.estimators.parameters import check_positive_int, check_seed, is_whole_number
@@ -34,13 +34,16 @@ from metabalance.training import MAX_ROWS_PER_EPOCH, MIN_ROWS_PER_EPOCH
 
 @dataclass(frozen=True)
 class _Data:
-    """The rows, the codes of their labels into ``classes``, and names of groups where there are such."""
+    """The rows, the codes of their labels into ``classes``, and groups where there are such.
+
+    Of those to balance, a name for each row; of those to report, all names and a code for each row.
+    """
 
     X: Any
     codes: Codes
     classes: NDArray[Any]
     balance_by: NDArray[Any] | None
-    report_by: NDArray[Any] | None
+    report_by: tuple[list[str], Codes] | None
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ def compare(
     balance_by : array of shape (n_rows,) or (n_rows, k), optional
         Groups, such as sex or region, that every network's sampling strategies balance in the place of
         classes, as in the ``fit`` of `NeuralClassifier`. Networks whose strategy cannot are left out; rivals,
-        and classifiers of your own, are fitted as ever.
+        and classifiers of your own that are none of this library's, are fitted as ever.
     report_by : array of shape (n_rows,) or (n_rows, k), optional
         Groups whose metrics are to be reported, one by one: see `Comparison.group_frame`.
     random_state : int, default=0
@@ -159,7 +162,7 @@ def compare(
         codes,
         classes,
         None if balance_by is None else named_groups("balance_by", balance_by, len(codes)),
-        None if report_by is None else named_groups("report_by", report_by, len(codes)),
+        None if report_by is None else encode_groups("report_by", report_by, len(codes)),
     )
     splits = make_splits(cv, X, codes, labels, random_state)
     chosen = _choose_methods(DEFAULT_METHODS if methods is None else methods)
@@ -208,6 +211,8 @@ def compare(
             **_settings(cv, len(splits), n_seeds, random_state, scoring, max_epochs, network),
             **_choices(fitted),
             "prior": _describe_parts(splits, codes),
+            **_sizes("groups balanced in the place of classes", balance_by, len(codes)),
+            **_sizes("groups reported", report_by, len(codes)),
             "warnings": _collected_warnings(finished),
         },
         environment=describe_environment(),
@@ -272,7 +277,6 @@ def _fit_and_score(task: _Task, data: _Data, shared: Mapping[str, Any], random_s
     predicted = time.perf_counter()
     counts = np.bincount(np.searchsorted(classifier.classes_, y_train))
     y_test = data.codes[task.test]
-    groups = None if data.report_by is None else data.report_by[task.test]
     found = []
     for method in task.methods:
         proba = given if method.post_hoc is None else method.post_hoc(given, counts)
@@ -289,10 +293,19 @@ def _fit_and_score(task: _Task, data: _Data, shared: Mapping[str, Any], random_s
             y_true=y_test,
             proba=proba.astype(np.float32),
             history=() if network is None else tuple(network.history_),
-            by_group={} if groups is None else score_groups(y_test, proba, groups),
+            by_group=_by_group(data, task, y_test, proba),
         )
         found.append(_Fitted(result, None if search is None else describe(search.best_params_)))
     return found
+
+
+def _by_group(
+    data: _Data, task: _Task, y_test: Codes, proba: NDArray[np.float64]
+) -> dict[str, dict[str, float]]:
+    if data.report_by is None:
+        return {}
+    names, groups = data.report_by
+    return score_groups(y_test, proba, groups[task.test], names)
 
 
 def _collected_warnings(outcomes: Sequence[_Outcome]) -> list[str]:
@@ -340,6 +353,15 @@ def _describe_parts(splits: Sequence[Split], codes: Codes) -> str:
     )
 
 
+def _sizes(title: str, groups: Any, n_rows: int) -> dict[str, str]:
+    """How many rows each group has."""
+    if groups is None:
+        return {}
+    names, codes = encode_groups(title, groups, n_rows)
+    sizes = zip(names, np.bincount(codes).tolist(), strict=True)
+    return {title: ", ".join(f"{name} ({size:,} rows)" for name, size in sizes)}
+
+
 def _settings(
     cv: Any,
     n_splits: int,
@@ -367,7 +389,8 @@ def _settings(
         ),
         "early_stopping": (
             f"Every network stops after {patience} epochs without a better {followed} on held-out rows of "
-            "its training part (each member of the default network has its own), and keeps its best epoch."
+            "its training part (each member of the default network has its own), and keeps its best epoch; "
+            "LDAM-DRW waits for its class weights with that."
             if early
             else "No early stopping: every network trains for all its epochs."
         ),

@@ -248,9 +248,10 @@ class Comparison:
         Returns
         -------
         DataFrame
-            ``<group>`` and ``<group>_se``: mean over the splits (seeds of a split are averaged first) and its
-            standard error, NaN where there is one split. ``gap``: how far the groups with the highest and the
-            lowest mean are apart, and ``gap_se`` the standard error of that difference over the splits.
+            With columns ("mean", group) and ("se", group): mean over the splits where the group has one
+            (seeds of a split are averaged first), and its standard error, NaN for a single one. ("gap",
+            "mean") is how far the groups with the highest and the lowest mean are apart, ("gap", "se") the
+            standard error of their difference over the splits where both have a value.
 
         Raises
         ------

@@ -72,6 +72,17 @@ def _network(estimator: type[ImbalancedClassifier] = NeuralClassifier, **own: An
     return lambda shared, seed: estimator(**{**shared, **own, "random_state": seed})
 
 
+def _weighted(**own: Any) -> Build:
+    """By the effective number of rows, which is no prior to be calibrated to, whatever "auto" makes of it."""
+
+    def build(shared: Mapping[str, Any], seed: int) -> BaseEstimator:
+        calibration = "balanced" if shared.get("early_stopping", True) else None
+        weighted = {"calibration": calibration, **shared, "class_weight": "effective_number"}
+        return NeuralClassifier(**{**weighted, **own, "random_state": seed})
+
+    return build
+
+
 def _naive(shared: Mapping[str, Any], seed: int) -> BaseEstimator:
     calibration = "training" if shared.get("early_stopping", True) else None
     return NeuralClassifier(
@@ -110,13 +121,13 @@ def _fixed_methods() -> dict[str, Method]:
         "class-balanced": (
             "Class-balanced loss",
             "plain training, the loss weighted by the effective number of rows, β = 0.999 (Cui et al. 2019)",
-            _network(class_weight="effective_number"),
+            _weighted(),
         ),
         "class-balanced-focal": (
             "Class-balanced focal loss",
             "plain training with focal loss on the softmax, γ = 2, weighted by the effective number of rows, "
             "β = 0.999 (Cui et al. 2019)",
-            _network(loss="focal", class_weight="effective_number"),
+            _weighted(loss="focal"),
         ),
         "logit-adjusted": (
             "Logit adjustment",
@@ -128,7 +139,7 @@ def _fixed_methods() -> dict[str, Method]:
             "LDAM-DRW",
             "plain training with larger margins for rarer classes, weighted by the effective number of rows "
             "in the last fifth of the epochs (Cao et al. 2019)",
-            _network(loss="ldam", class_weight="effective_number", reweight_from=0.8),
+            _weighted(loss="ldam", reweight_from=0.8),
         ),
         "sam": (
             "Sharpness-aware minimisation",

@@ -7,13 +7,16 @@ from numpy.typing import NDArray
 from scipy.stats import loguniform
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.model_selection import ParameterSampler, StratifiedKFold
-from sklearn.utils import _safe_indexing
+from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils.validation import check_is_fitted
 
 from metabalance.estimators import NeuralClassifier
 from metabalance.estimators.groups import named_groups
 from metabalance.estimators.labels import encode_labels
+from metabalance.estimators.losses import SMOOTHED_LOSSES
 from metabalance.estimators.prepared import with_rows
 from metabalance.estimators.scoring import choose_score, ranking_scorer
+from metabalance.estimators.splits import Split
 
 FOLDS = 3
 FEWEST_ROWS = 4  # of a class, so that each fold's training part has one to learn from and one to hold out
@@ -22,8 +25,8 @@ SETTINGS: dict[str, Any] = {
     "lr": loguniform(1e-3, 1e-2),
     "weight_decay": loguniform(1e-3, 1e-1),
     "batch_size": [64, 128, 256],
-    "label_smoothing": [0.0, 0.05],
 }
+SMOOTHING = {"label_smoothing": [0.0, 0.05]}  # of losses that take it
 OF_TABLES = {"dropout": [0.0, 0.1, 0.3]}
 OF_IMAGES = {"mixing": [None, "mixup"]}
 
@@ -43,8 +46,8 @@ class TunedNetwork(ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     network : NeuralClassifier
-        What is tuned: sampler, rate, weight decay, batches and label smoothing, of tables also dropout, of
-        images mixup. Its ``random_state`` is also that of the draws and folds.
+        What is tuned: sampler, rate, weight decay, batches and, where the loss takes it, label smoothing, of
+        tables also dropout, of images mixup. Its ``random_state`` is also that of the draws and folds.
     n_draws : int, default=8
 
     Attributes
@@ -74,21 +77,31 @@ class TunedNetwork(ClassifierMixin, BaseEstimator):
         self.rows_drawn_ = 0
         self.tried_: list[Tried] = []
         if np.bincount(codes).min() >= FEWEST_ROWS:
-            seed = self.network.random_state
-            settings = SETTINGS | (OF_IMAGES if np.ndim(X) > 2 else OF_TABLES)
-            for params in ({}, *ParameterSampler(settings, self.n_draws - 1, random_state=seed)):
-                self.tried_.append(Tried(params, self._score(params, X, codes, classes, groups)))
+            seed = check_random_state(self.network.random_state).randint(2**31 - 1)
+            folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+            splits = list(folds.split(codes, codes))
+            draws = ParameterSampler(self._settings(np.ndim(X)), self.n_draws - 1, random_state=seed)
+            for params in ({}, *draws):
+                score = self._score(params, X, codes, classes, groups, splits)
+                self.tried_.append(Tried(params, score))
         best = max(self.tried_, key=lambda tried: tried.score, default=Tried({}, np.nan))
         self.best_params_ = best.params
         self.best_estimator_ = self._fitted(best.params, X, classes[codes], groups)
         return self
 
+    def _settings(self, n_dimensions: int) -> dict[str, Any]:
+        """What is drawn from."""
+        smoothing = SMOOTHING if self.network.loss in SMOOTHED_LOSSES else {}
+        return {**SETTINGS, **smoothing, **(OF_IMAGES if n_dimensions > 2 else OF_TABLES)}
+
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return class probabilities, shape (n, n_classes)."""
+        check_is_fitted(self, "best_estimator_")
         return self.best_estimator_.predict_proba(X)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the most probable class."""
+        check_is_fitted(self, "best_estimator_")
         return self.best_estimator_.predict(X)
 
     @property
@@ -114,14 +127,19 @@ class TunedNetwork(ClassifierMixin, BaseEstimator):
         codes: NDArray[np.int64],
         classes: NDArray[Any],
         groups: NDArray[Any] | None,
+        splits: list[Split],
     ) -> float:
-        """The mean over the folds."""
+        """The mean over the folds; settings that diverge are out, unless they are the defaults."""
         score = choose_score(ranking_scorer(len(classes)), classes, np.bincount(codes))
-        folds = StratifiedKFold(FOLDS, shuffle=True, random_state=self.network.random_state)
         found = []
-        for train, test in folds.split(codes, codes):
+        for train, test in splits:
             own = None if groups is None else groups[train]
-            net = self._fitted(params, _safe_indexing(X, train), classes[codes[train]], own)
+            try:
+                net = self._fitted(params, _safe_indexing(X, train), classes[codes[train]], own)
+            except FloatingPointError:
+                if not params:
+                    raise
+                return -np.inf
             if net.interrupted_:
                 raise KeyboardInterrupt
             found.append(score(net.predict_proba(_safe_indexing(X, test)), codes[test]))

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from metabalance.nn.losses import CrossEntropy, RowLoss
 
 SCALE = 30.0  # of cosines
+SMALLEST_SQUARE = 1e-12  # of a length
 HALVES = (torch.float16, torch.bfloat16)
 
 
@@ -18,7 +19,7 @@ class MarginLoss(RowLoss):
 
     Parameters
     ----------
-    margins : Tensor of shape () or (K,)
+    margins : float, or Tensor of shape () or (K,)
         In cosines, one for all classes or one for each; at least 0.
     scale : float
         Factor on the cosines that the logits have, above 0.
@@ -35,8 +36,14 @@ class MarginLoss(RowLoss):
 
     margins: Tensor
 
-    def __init__(self, margins: Tensor, scale: float, loss: RowLoss) -> None:
+    def __init__(self, margins: Tensor | float, scale: float, loss: RowLoss) -> None:
         super().__init__()
+        margins = torch.as_tensor(margins, dtype=None if isinstance(margins, Tensor) else torch.float32)
+        if margins.ndim > 1 or not bool(((margins >= 0) & margins.isfinite()).all()):
+            raise ValueError(
+                "margins must be one number, or one for each class, at least 0 and finite, got "
+                f"{margins.tolist()}"
+            )
         if not isinstance(loss, RowLoss):
             raise TypeError(f"loss must be a metabalance.nn.RowLoss, such as FocalLoss(), got {loss!r}")
         self.scale = _checked_scale(scale)
@@ -89,7 +96,7 @@ class CosFaceLoss(MarginLoss):
     def __init__(self, margin: float = 0.35, scale: float = SCALE, loss: RowLoss | None = None) -> None:
         if not 0 <= margin < float("inf"):
             raise ValueError(f"margin must be at least 0 and finite, got {margin!r}")
-        super().__init__(torch.tensor(float(margin)), scale, CrossEntropy() if loss is None else loss)
+        super().__init__(float(margin), scale, CrossEntropy() if loss is None else loss)
 
 
 class LDAMLoss(MarginLoss):
@@ -189,7 +196,13 @@ def cosines(features: Tensor, directions: Tensor) -> Tensor:
     """
     with torch.autocast(features.device.type, enabled=False):
         x, w = (each.float() if each.dtype in HALVES else each for each in (features, directions))
-        return F.normalize(x, dim=-1) @ F.normalize(w, dim=-2)
+        return _unit(x, dim=-1) @ _unit(w, dim=-2)
+
+
+def _unit(vectors: Tensor, dim: int) -> Tensor:
+    """Vectors of length 1, and 0 where they are 0: with finite derivatives there, unlike `F.normalize`'s."""
+    lengths = (vectors.square().sum(dim, keepdim=True) + SMALLEST_SQUARE).sqrt()
+    return vectors / lengths
 
 
 def _checked_scale(scale: float) -> float:

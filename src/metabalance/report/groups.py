@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from metabalance.evaluation.by_group import GAP
+import pandas as pd
+
+from metabalance.evaluation.by_group import ERROR, GAP, MEAN
 from metabalance.evaluation.comparison import Comparison
 from metabalance.evaluation.metrics import METRICS
 from metabalance.report.leaderboard import NO_NUMBER
@@ -27,28 +29,31 @@ class GroupTable:
 
 
 def group_tables(comparison: Comparison) -> list[GroupTable]:
-    """Return a table for balanced accuracy and one for ROC-AUC; none where there are no groups."""
-    return [_table(comparison, metric) for metric in SHOWN_METRICS] if comparison.has_groups else []
+    """Return a table for balanced accuracy and one for ROC-AUC; none without groups, or without a number."""
+    if not comparison.has_groups:
+        return []
+    frames = {metric: comparison.group_frame(metric) for metric in SHOWN_METRICS}
+    return [
+        _table(comparison, name, frame)
+        for name, frame in frames.items()
+        if frame[MEAN].notna().any(axis=None)
+    ]
 
 
-def _table(comparison: Comparison, metric: str) -> GroupTable:
-    frame = comparison.group_frame(metric)
-    columns = tuple(name for name in frame.columns if f"{name}_se" in frame.columns)
+def _table(comparison: Comparison, metric: str, frame: pd.DataFrame) -> GroupTable:
+    groups = list(frame[MEAN].columns)
+    places = [((MEAN, group), (ERROR, group)) for group in groups] + [((GAP, MEAN), (GAP, ERROR))]
     rows = tuple(
         (
             method.title,
             tuple(
-                (
-                    _number(frame.loc[method.name, name], NO_NUMBER),
-                    _number(frame.loc[method.name, f"{name}_se"]),
-                )
-                for name in columns
+                (_number(frame.loc[method.name, mean], NO_NUMBER), _number(frame.loc[method.name, error]))
+                for mean, error in places
             ),
         )
         for method in ranked_methods(comparison)
     )
-    titles = tuple("Gap" if name == GAP else name for name in columns)
-    return GroupTable(METRICS[metric].label, titles, rows)
+    return GroupTable(METRICS[metric].label, (*groups, "Gap"), rows)
 
 
 def _number(value: float, absent: str = "") -> str:

@@ -81,7 +81,28 @@ def stratified_holdout(
             places = (np.arange(size) + rng.random()) * count / size
             valid.append(by_group(rows, groups, rng)[places.astype(np.intp)])
     held_out = np.sort(np.concatenate(valid))
+    if groups is not None:
+        held_out = _leaving_each_group_a_row(held_out, codes, groups)
     return np.setdiff1d(np.arange(len(codes)), held_out), held_out
+
+
+def _leaving_each_group_a_row(
+    held_out: NDArray[np.intp], codes: NDArray[np.int64], groups: NDArray[np.int64]
+) -> NDArray[np.intp]:
+    """Swap rows of a class, where that is possible, so that no group is wholly held out."""
+    held = np.zeros(len(codes), dtype=bool)
+    held[held_out] = True
+    for group in np.unique(groups):
+        rows = np.flatnonzero(groups == group)
+        left = np.bincount(groups[~held], minlength=groups.max() + 1)
+        if left[group]:
+            continue
+        for row in rows:
+            others = np.flatnonzero(~held & (codes == codes[row]) & (left[groups] > 1))
+            if len(others):
+                held[row], held[others[0]] = False, True
+                break
+    return np.flatnonzero(held)
 
 
 def by_group(
