@@ -171,6 +171,6 @@ def _check_output(module: nn.Module, example: Tensor, n_classes: int, one_logit:
     if not isinstance(output, Tensor) or tuple(output.shape) not in allowed:
         found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise ValueError(
-            f"the module must return logits of shape (batch, {n_classes}){or_one} for {n_classes} classes, got "
-            f"{found} for a batch of {n_rows}"
+            f"the module must return logits of shape (batch, {n_classes}){or_one} for {n_classes} classes, "
+            f"got {found} for a batch of {n_rows}"
         )
