@@ -88,7 +88,8 @@ def test_the_study_scores_all_ways(tmp_path, monkeypatch):
 
 
 def test_digits_are_halved():
-    train, test = study.digits()
+    source = study.digits()
+    train, test = source.train, source.test
     assert train.images.shape[1:] == (1, 8, 8)
     assert (len(train.y), len(test.y)) == (898, 899)
     assert train.images.max() == 255

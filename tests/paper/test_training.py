@@ -95,7 +95,10 @@ def test_an_epoch_of_metabalance_is_a_pass_of_its_query_stream(splits, tmp_path)
     curves = train_meta(splits[0], 0, META, NETWORK, LOSS, score_with_dropout=False, pools=tmp_path)
     # 2 × 128 query rows a pass, 48 a draw: epochs end after 6, 11, 16 and 22 updates
     assert [len(curve.test) for curve in curves.values()] == [4, 4]
-    assert curves["meta"].test != curves["adapted"].test
+    far = train_meta(
+        splits[0], 0, {**META, "inner_lr": 1.0}, NETWORK, LOSS, score_with_dropout=False, pools=tmp_path
+    )
+    assert far["meta"].test != far["adapted"].test
     again = train_meta(splits[0], 0, META, NETWORK, LOSS, score_with_dropout=False, pools=tmp_path)
     assert curves == again
 

@@ -83,7 +83,7 @@ def describe(params: Mapping[str, Any]) -> str:
     """
     pair = [f"{title(params[SUPPORT])}/{title(params[QUERY])}"] if SUPPORT in params else []
     others = [
-        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value!r}"
+        f"{name}={float(f'{value:.4g}') if isinstance(value, float) else value!r}"
         for name, value in params.items()
         if name not in (SUPPORT, QUERY)
     ]

@@ -231,7 +231,7 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             # All epochs, unless the rounds that had more than the winner's failed: the fit would, too.
             epochs = entries[self.best_index_].epochs
             best = seeded_copy(base, refit_seed, **self.best_params_, max_epochs=epochs)
-            self.best_estimator_ = best.fit(X, y, balance_by)
+            self.best_estimator_ = best.fit(X, y, *(() if balance_by is None else (balance_by,)))
             self.refit_time_ = time.perf_counter() - started - self.search_seconds_
             self.rows_drawn_ += self.best_estimator_.rows_drawn_
         return self

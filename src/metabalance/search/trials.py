@@ -39,10 +39,10 @@ class Task:
     scoring: Any
     groups: NDArray[Any] | None = None
 
-    def rows(self, numbers: NDArray[np.intp]) -> tuple[Any, NDArray[Any], NDArray[Any] | None]:
+    def rows(self, numbers: NDArray[np.intp]) -> tuple[Any, ...]:
         """Return these rows, their labels and, where there are such, their groups."""
-        groups = None if self.groups is None else self.groups[numbers]
-        return _safe_indexing(self.X, numbers), self.classes[self.codes[numbers]], groups
+        groups = () if self.groups is None else (self.groups[numbers],)
+        return _safe_indexing(self.X, numbers), self.classes[self.codes[numbers]], *groups
 
 
 class Trial(NamedTuple):
