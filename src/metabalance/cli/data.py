@@ -16,6 +16,7 @@ from metabalance.datasets import (
     read_table,
     split_target,
 )
+from metabalance.estimators.groups import encode_groups
 
 
 def load_data(
@@ -79,6 +80,9 @@ def load_data(
     if target in drop:
         raise ValueError(f"--drop {target}: this is the target column")
     X, y = split_target(frame.drop(columns=drop), target)
+    for option, columns in wanted.items():
+        if columns:  # now, since what is wrong with them is to be said of the option
+            encode_groups(option, frame[columns], len(frame))
     dataset = Dataset(name=Path(data).name, title=Path(data).name, X=X, y=y, cv=None, description="")
     return dataset, {option: frame[columns] if columns else None for option, columns in wanted.items()}
 

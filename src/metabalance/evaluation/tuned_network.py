@@ -59,6 +59,8 @@ class TunedNetwork(ClassifierMixin, BaseEstimator):
         Fitted to all rows.
     rows_drawn_ : int
         By all fits.
+    classes_, history_, interrupted_
+        Those of ``best_estimator_``.
     """
 
     def __init__(self, network: NeuralClassifier, n_draws: int = 8) -> None:
@@ -86,7 +88,8 @@ class TunedNetwork(ClassifierMixin, BaseEstimator):
                 self.tried_.append(Tried(params, score))
         best = max(self.tried_, key=lambda tried: tried.score, default=Tried({}, np.nan))
         self.best_params_ = best.params
-        self.best_estimator_ = self._fitted(best.params, X, classes[codes], groups)
+        self.best_estimator_ = net = self._fitted(best.params, X, classes[codes], groups)
+        self.classes_, self.history_, self.interrupted_ = net.classes_, net.history_, net.interrupted_
         return self
 
     def _settings(self, n_dimensions: int) -> dict[str, Any]:
@@ -103,22 +106,6 @@ class TunedNetwork(ClassifierMixin, BaseEstimator):
         """Return the most probable class."""
         check_is_fitted(self, "best_estimator_")
         return self.best_estimator_.predict(X)
-
-    @property
-    def classes_(self) -> NDArray[Any]:
-        """Labels in the order of the columns of ``predict_proba``."""
-        classes: NDArray[Any] = self.best_estimator_.classes_
-        return classes
-
-    @property
-    def history_(self) -> list[dict[str, float]]:
-        """The epochs of the fit to all rows."""
-        return self.best_estimator_.history_
-
-    @property
-    def interrupted_(self) -> bool:
-        """Whether the user broke the fit to all rows off."""
-        return self.best_estimator_.interrupted_
 
     def _score(
         self,
