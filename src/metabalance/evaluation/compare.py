@@ -266,10 +266,10 @@ def _fit_and_score(task: _Task, data: _Data, shared: Mapping[str, Any], random_s
     network = classifier if isinstance(classifier, ImbalancedClassifier) else search
     started = time.perf_counter()
     y_train = data.classes[data.codes[task.train]]
-    balanced = (
+    grouped = (
         {} if network is None or data.balance_by is None else {"balance_by": data.balance_by[task.train]}
     )
-    classifier.fit(_safe_indexing(data.X, task.train), y_train, **balanced)
+    classifier.fit(_safe_indexing(data.X, task.train), y_train, **grouped)
     fitted = time.perf_counter()
     if network is not None and network.interrupted_:
         raise KeyboardInterrupt
