@@ -389,8 +389,7 @@ def _settings(
         ),
         "early_stopping": (
             f"Every network stops after {patience} epochs without a better {followed} on held-out rows of "
-            "its training part (each member of the default network has its own), and keeps its best epoch; "
-            "LDAM-DRW waits for its class weights with that."
+            "its training part (each member of the default network has its own), and keeps its best epoch."
             if early
             else "No early stopping: every network trains for all its epochs."
         ),

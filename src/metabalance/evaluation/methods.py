@@ -138,7 +138,7 @@ def _fixed_methods() -> dict[str, Method]:
         "ldam-drw": (
             "LDAM-DRW",
             "plain training with larger margins for rarer classes, weighted by the effective number of rows "
-            "in the last fifth of the epochs (Cao et al. 2019)",
+            "in the last fifth of the epochs, for which early stopping waits (Cao et al. 2019)",
             _weighted(loss="ldam", reweight_from=0.8),
         ),
         "sam": (
