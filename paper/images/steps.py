@@ -151,12 +151,12 @@ class MetaWeightNetStep(_PairsStep):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what decides the batches that follow, and the weights."""
-        return super().state_dict() | {"rule": self.rule.state_dict()}
+        return {"rule": self.rule.state_dict(), "generator": self.generator.get_state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a saved place."""
-        super().load_state_dict(state)
         self.rule.load_state_dict(state["rule"])
+        self.generator.set_state(state["generator"])
 
 
 def loss_of(recipe: Mapping[str, Any], task: Task) -> LossFunction:

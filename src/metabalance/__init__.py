@@ -1,6 +1,7 @@
 """Neural networks for class-imbalanced data, trained by exact meta-gradients and compared honestly."""
 
 from metabalance.estimators import (
+    Checkpoint,
     FaceEmbedder,
     MetaBalanceClassifier,
     MetaWeightNetClassifier,
@@ -15,6 +16,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BatchStream",
+    "Checkpoint",
     "Comparison",
     "FaceEmbedder",
     "MSMetaBalanceClassifier",

@@ -20,16 +20,25 @@ from metabalance.cli.errors import INTERRUPTED, complain, one_line_errors
 from metabalance.cli.options import (
     AugmentOption,
     BalanceByOption,
+    CheckpointOption,
     DataArgument,
     DropOption,
     EpochsOption,
     ImageSizeOption,
     JobsOption,
+    ResumeOption,
     ScoringOption,
     SeedOption,
     TargetOption,
 )
-from metabalance.cli.outputs import MODEL_FILES, REPORT_FILES, check_folder, check_table_path, write_table
+from metabalance.cli.outputs import (
+    MODEL_FILES,
+    REPORT_FILES,
+    check_checkpoint,
+    check_folder,
+    check_table_path,
+    write_table,
+)
 from metabalance.cli.scoring import load_any_model, score
 from metabalance.cli.tables import (
     console,
@@ -166,6 +175,7 @@ def compare_command(
     epilog="Examples:\n\n"
     "`metabalance fit fraud.csv --target Class --out model/`\n\n"
     "`metabalance fit fraud.csv --target Class --out model/ --query over --scoring balanced_accuracy`\n\n"
+    "`metabalance fit fraud.csv --target Class --out model/ --checkpoint run/ --resume`\n\n"
     "Then: `metabalance predict model/ new.csv --out scored.csv`",
 )
 @one_line_errors
@@ -193,12 +203,15 @@ def fit_command(
     ] = None,
     scoring: ScoringOption = None,
     epochs: EpochsOption = 50,
+    checkpoint: CheckpointOption = None,
+    resume: ResumeOption = False,
     random_state: SeedOption = 0,
 ) -> None:
     """Train one network on all of DATA and save it; `metabalance strategies` lists the strategies."""
     if sampler is not None and (support is not None or query is not None):
         raise ValueError("--sampler trains without MetaBalance: leave out --support and --query")
     check_folder(out, "--out", MODEL_FILES)
+    check_checkpoint(checkpoint, resume)
     groups = {"--balance-by": balance_by or []}
     dataset, grouped = load_data(data, target, drop or [], image_size, groups, progress=shows_progress())
     shared: dict[str, Any] = {
@@ -215,7 +228,9 @@ def fit_command(
         )
     else:
         network = NeuralClassifier(sampler=sampler, **shared)
-    summary = training_summary(network.fit(*dataset.training_part(), grouped["--balance-by"]))
+    X, y = dataset.training_part()
+    network.fit(X, y, grouped["--balance-by"], checkpoint=checkpoint, resume=resume)
+    summary = training_summary(network)
     network.save(out)
     with console():
         typer.echo(summary)

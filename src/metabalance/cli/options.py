@@ -1,5 +1,6 @@
 """The arguments and options that several commands have."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -78,4 +79,14 @@ BalanceByOption = Annotated[
         "combination is a group. A column stays a feature unless --drop names it, too.",
         show_default="the target",
     ),
+]
+CheckpointOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Folder for what it takes to go on after this was killed, written every minute.",
+    ),
+]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Go on from what is in the folder of --checkpoint, if there is any.")
 ]

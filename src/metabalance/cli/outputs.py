@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from metabalance import Checkpoint
 from metabalance.estimators.persistence import DESCRIPTION_FILE, WEIGHTS_FILE
 
 ENDINGS = (".csv", ".csv.gz", ".parquet")
@@ -37,6 +38,26 @@ def check_folder(folder: Path, option: str, files: Sequence[str] = ()) -> None:
                 f"{option} {folder}: {path} is a folder, where a file of this name is to be written; choose "
                 "another path"
             )
+
+
+def check_checkpoint(folder: Path | None, resume: bool) -> None:
+    """Raise unless checkpoints can be kept in the folder, or gone on from where that is wanted.
+
+    Raises
+    ------
+    ValueError
+        As `check_folder`, or if a checkpoint is in the way of another fit, or there is no folder to go on in.
+    """
+    if folder is None:
+        if resume:
+            raise ValueError("--resume goes on from a checkpoint: name its folder with --checkpoint")
+        return
+    check_folder(folder, "--checkpoint")
+    if Checkpoint(folder).files() and not resume:
+        raise ValueError(
+            f"--checkpoint {folder}: there is a checkpoint; go on from it with --resume, or name another "
+            "folder"
+        )
 
 
 def check_table_path(path: Path, source: str) -> None:

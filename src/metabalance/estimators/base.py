@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from metabalance.estimators.batches import Changes
 from metabalance.estimators.calibration import Calibration
+from metabalance.estimators.checkpoints import NOT_ROUTED, chosen_checkpoint, made_of
 from metabalance.estimators.choices import choose_module
 from metabalance.estimators.free_parameters import FreeParameters
 from metabalance.estimators.layout import TableLayout, describe_table
@@ -33,6 +34,7 @@ from metabalance.training import (
     EpochScores,
     Look,
     Part,
+    Saver,
     UpdateRule,
     embed_rows,
     is_small,
@@ -82,6 +84,8 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
     mixing: Any = None
     reweight_from: float = 0.0
 
+    __metadata_request__fit = NOT_ROUTED
+
     @abstractmethod
     def _check_own_parameters(self) -> None:
         """Check the parameters that only this estimator has."""
@@ -101,7 +105,9 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
         """Whether predictions of such encoded rows (and early stopping) use the adapted parameters."""
         return False
 
-    def fit(self, X: Any, y: Any, balance_by: Any = None) -> Self:
+    def fit(
+        self, X: Any, y: Any, balance_by: Any = None, checkpoint: Any = None, resume: bool = False
+    ) -> Self:
         """Train a network on rows X with labels y.
 
         Encoding, resampling and holding rows out all happen in here. Rows that are held out are never
@@ -119,6 +125,12 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
             Groups of any kind, such as sex, region or camera, that the strategies "under" and "over" balance
             in the place of classes; no others go with it but "natural". With k columns (of which one may be
             the label) every combination that occurs is a group. Rows are held out evenly from each.
+        checkpoint : path-like or `Checkpoint`, optional
+            A folder for what a fit needs to go on if it is killed, written every minute, or as often as
+            `Checkpoint` says. ``random_state`` must be a whole number.
+        resume : bool, default=False
+            Go on from the checkpoint, if there is one; on the CPU the result is bit for bit that of a fit
+            that was never broken off.
 
         Returns
         -------
@@ -132,15 +144,19 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
             If training diverges.
         """
         self.check_parameters()
+        kept = chosen_checkpoint(self, checkpoint, resume)
         prepared = self.prepare(X, y, balance_by)
-        trained = self._train(prepared)
+        saver, saver_again = (None, None) if kept is None else kept.savers(made_of(self, prepared))
+        trained = self._train(prepared, saver=saver)
         interrupted, rows_drawn = trained.loop.interrupted_, trained.loop.budget_.rows_drawn
         final, broken_off = trained, trained.how_far_it_got(bool(self.early_stopping))
         if self.refit and prepared.valid is None:
             warnings.warn(REFIT_CHANGES_NOTHING, UserWarning, stacklevel=2)
         elif self.refit and not interrupted:
             broken_off, all_rows = REFIT_BROKEN_OFF, prepared.on_all_rows()
-            final, more, interrupted = train_again(trained, lambda epochs: self._train(all_rows, epochs))
+            final, more, interrupted = train_again(
+                trained, lambda epochs: self._train(all_rows, epochs, saver_again)
+            )
             rows_drawn += more
 
         self.set_fitted_input(
@@ -158,7 +174,7 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
             warnings.warn(broken_off, UserWarning, stacklevel=2)
         return self
 
-    def _train(self, prepared: Prepared, epochs: int | None = None) -> Trained:
+    def _train(self, prepared: Prepared, epochs: int | None = None, saver: Saver | None = None) -> Trained:
         """Train a network, for so many epochs or as long as early stopping and ``max_epochs`` say."""
         classes, codes, train = prepared.classes, prepared.codes, prepared.train
         device = prepared.device
@@ -197,7 +213,7 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
                 choose_score(self.scoring, classes, np.bincount(codes)),
                 majority=int(np.bincount(codes).argmax()),
             )
-            loop = make_loop(self, module, chosen, rule, len(train), scores, device, epochs).train()
+            loop = make_loop(self, module, chosen, rule, len(train), scores, device, epochs, saver).train()
             adapted = rule.adapted(train)
             # Also, a network that diverged in the last steps must not pass for fitted.
             calibrations = {

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted
 
 from metabalance.estimators.base import ImbalancedClassifier
+from metabalance.estimators.checkpoints import NOT_ROUTED
 from metabalance.estimators.meta_weight_net import MetaWeightNetClassifier
 from metabalance.estimators.metabalance import MetaBalanceClassifier
 from metabalance.estimators.persistence import load_model
@@ -57,7 +58,11 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     def __init__(self, classifier: Any = None) -> None:
         self.classifier = classifier
 
-    def fit(self, X: Any, y: Any, balance_by: Any = None) -> Self:
+    __metadata_request__fit = NOT_ROUTED
+
+    def fit(
+        self, X: Any, y: Any, balance_by: Any = None, checkpoint: Any = None, resume: bool = False
+    ) -> Self:
         """Learn from images X of identities y, with batches balanced by group where groups are given.
 
         Parameters
@@ -68,6 +73,8 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             Whom each image shows: labels of any kind, at least two images of each.
         balance_by : array of shape (n_rows,) or (n_rows, k), optional
             As in the ``fit`` of the classifier, such as the sex of each person.
+        checkpoint, resume
+            As in the ``fit`` of the classifier.
 
         Returns
         -------
@@ -86,7 +93,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             )
         classifier = clone(wanted)
         _check_can_embed(classifier.module, X)
-        self._keep(classifier.fit(X, y, balance_by))
+        self._keep(classifier.fit(X, y, balance_by, checkpoint, resume))
         return self
 
     def transform(self, X: Any) -> NDArray[np.float32]:

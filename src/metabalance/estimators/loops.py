@@ -15,6 +15,7 @@ from metabalance.training import (
     EpochProgress,
     EpochScores,
     LateEarlyStopping,
+    Saver,
     TrainingLoop,
     UpdateRule,
     WeightAveraging,
@@ -52,10 +53,11 @@ def make_loop(
     scores: EpochScores,
     device: torch.device,
     epochs: int | None,
+    saver: Saver | None = None,
 ) -> TrainingLoop:
     """Return the loop as an estimator's parameters describe it, over ``epochs`` of them if they are known.
 
-    The loss is the one on class logits, whose weights may be deferred.
+    The loss is the one on class logits, whose weights may be deferred; the saver keeps checkpoints.
     """
     optimizer, options = choose_optimizer(
         estimator.optimizer,
@@ -83,6 +85,7 @@ def make_loop(
     return TrainingLoop(
         module,
         rule=rule,
+        saver=saver,
         n_rows=n_rows,
         optimizer=optimizer,
         lr=estimator.lr,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from metabalance.estimators.writing import write_atomically
+from metabalance.files import write_atomically
 
 FILE_FORMAT = "metabalance-comparison"
 FILE_VERSION = 1

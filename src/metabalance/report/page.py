@@ -12,9 +12,9 @@ from typing import Any
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from metabalance.estimators.writing import write_atomically
 from metabalance.evaluation.comparison import Comparison
 from metabalance.evaluation.metrics import METRICS
+from metabalance.files import write_atomically
 from metabalance.report.calibration import calibration_figure
 from metabalance.report.groups import group_tables
 from metabalance.report.leaderboard import leaderboard_rows

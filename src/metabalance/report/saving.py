@@ -10,7 +10,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from metabalance.estimators.writing import write_atomically
+from metabalance.files import write_atomically
 from metabalance.report.style import figure_style
 
 FORMATS = ("png", "svg")

@@ -10,8 +10,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from metabalance.estimators.writing import write_atomically
 from metabalance.evaluation.environment import describe_environment
+from metabalance.files import write_atomically
 from metabalance.report.leaderboard import NO_NUMBER
 from metabalance.report.page import CITATION
 from metabalance.report.saving import inline_svg

@@ -22,7 +22,7 @@ from metabalance.estimators.prepared import with_rows
 from metabalance.estimators.scoring import check_scoring, choose_score, ranking_scorer
 from metabalance.estimators.splits import Split, make_splits
 from metabalance.estimators.tables import make_encoder
-from metabalance.estimators.writing import write_atomically
+from metabalance.files import write_atomically
 from metabalance.search.candidates import (
     QUERY,
     SUPPORT,

@@ -1,6 +1,6 @@
 """What happens after an epoch: scores into the history, a lower learning rate, and a progress bar."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from metabalance.training.looks import Look, Probabilities, Seen
+from metabalance.training.snapshots import State, Stateful
 
 ScorePart = Callable[[Probabilities, NDArray[np.int64]], float]
 
@@ -46,7 +47,7 @@ class EpochScores(Callback):
         net.history.record(f"{prefix}_minority_recall", minority)
 
 
-class CosineSchedule(Callback):
+class CosineSchedule(Stateful):
     """Lower the learning rate after every epoch, along half a cosine down to 0 at ``max_epochs``.
 
     skorch's ``LRScheduler`` does so too, but wants to be told of every batch for it.
@@ -63,8 +64,17 @@ class CosineSchedule(Callback):
         """Go one epoch down."""
         self.schedule_.step()
 
+    def state_dict(self) -> State:
+        """Return the place on the curve."""
+        return dict(self.schedule_.state_dict())
 
-class WeightAveraging(Callback):
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go to a place on the curve; the rate itself is the optimizer's."""
+        # Steps are counted to warn of a schedule that begins before the optimizer does, which has begun here.
+        self.schedule_.load_state_dict({**state, "_step_count": state["last_epoch"] + 2})
+
+
+class WeightAveraging(Stateful):
     """Let everything that looks at an epoch's network see the moving average of its parameters.
 
     The average starts as the first update leaves the parameters, and forgets faster in the beginning: after n
@@ -101,6 +111,15 @@ class WeightAveraging(Callback):
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Keep the average, also where an epoch was broken off."""
         self.on_epoch_end(net)
+
+    def state_dict(self) -> State:
+        """Return the averages and how many updates they are of."""
+        return {"averages": self.averages_, "updates": self.updates_}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from averages; the network must have the parameters that training goes on with."""
+        _copy(state["averages"], self.averages_)
+        self.updates_ = int(state["updates"])
 
     def _update(self) -> None:
         n = self.updates_
@@ -150,7 +169,7 @@ class EpochProgress(Callback):
         shown = f"minority recall {epoch['train_minority_recall']:.2f}"
         if "valid_score" in epoch:
             shown = f"score {epoch['valid_score']:.4f} {shown}, held-out {epoch['valid_minority_recall']:.2f}"
-        self.progress_.update(self.task_, advance=1, description=shown)
+        self.progress_.update(self.task_, completed=len(net.history), description=shown)
 
     def stop(self) -> None:
         """Leave the bar as it is on the screen; the loop calls this however training ends."""

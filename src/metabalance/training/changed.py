@@ -1,6 +1,6 @@
 """Training batches changed on their way to an update: augmented, and mixed with one another."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -49,6 +49,15 @@ class ChangedBatches(UpdateRule):
     def judged(self) -> Any:
         """As of the rule."""
         return self.rule.judged
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the rule's state and that of the random changes."""
+        return {"rule": self.rule.state_dict(), "generator": self.generator.get_state()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        self.rule.load_state_dict(state["rule"])
+        self.generator.set_state(state["generator"])
 
     def draw(self) -> Any:
         """Return the rule's next batch, changed."""

@@ -1,10 +1,12 @@
 """Class weights that count in the last part of training only, and stopping that waits for it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from skorch.callbacks import Callback, EarlyStopping
 
 from metabalance.nn import RowLoss
+from metabalance.training.snapshots import State, Stateful
 
 
 class DeferredReweighting(Callback):
@@ -42,11 +44,11 @@ class DeferredReweighting(Callback):
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Put them back when their time has come: in place, so that compiled steps see it."""
-        if len(net.history) == self.unweighted + 1:
+        if len(net.history) > self.unweighted:
             self.weight.copy_(self.deferred_)
 
 
-class LateEarlyStopping(EarlyStopping):
+class LateEarlyStopping(EarlyStopping, Stateful):
     """skorch's early stopping by a score to be maximised, blind to the first epochs.
 
     None of them is kept as the best one, nor counts as one without a better score.
@@ -60,3 +62,19 @@ class LateEarlyStopping(EarlyStopping):
         """As in skorch, from the first epoch that counts."""
         if len(net.history) > self.ignored:
             super().on_epoch_end(net, **kwargs)
+
+    def state_dict(self) -> State:
+        """Return the best epoch so far, its parameters, and how long it has been the best one."""
+        return {
+            "misses": self.misses_,
+            "threshold": float(self.dynamic_threshold_),
+            "best_epoch": self.best_epoch_,
+            "best_weights": self.best_model_weights_,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        self.misses_ = state["misses"]
+        self.dynamic_threshold_ = state["threshold"]
+        self.best_epoch_ = state["best_epoch"]
+        self.best_model_weights_ = state["best_weights"]

@@ -13,6 +13,7 @@ from metabalance.training.budget import EpochBudget
 from metabalance.training.callbacks import CosineSchedule, EpochProgress, EpochScores, WeightAveraging
 from metabalance.training.deferred import DeferredReweighting
 from metabalance.training.rules import UpdateRule
+from metabalance.training.saver import Saver
 
 OWN_CALLBACKS = (
     CosineSchedule,
@@ -27,14 +28,20 @@ OWN_CALLBACKS = (
 
 
 class EpochBatches:
-    """An iterable that yields one epoch's batches each time it is iterated over."""
+    """An iterable that yields one epoch's batches each time it is iterated over.
 
-    def __init__(self, rule: UpdateRule, budget: EpochBudget) -> None:
+    The first ``done`` of the first epoch are left out.
+    """
+
+    def __init__(self, rule: UpdateRule, budget: EpochBudget, done: int = 0) -> None:
         self.rule = rule
         self.budget = budget
+        self.done = done
 
     def __iter__(self) -> Iterator[Any]:
-        for _ in range(self.budget.next_epoch()):
+        left = self.budget.next_epoch() - self.done
+        self.done = 0
+        for _ in range(left):
             yield self.rule.draw()
 
 
@@ -53,6 +60,8 @@ class TrainingLoop(NeuralNet):
         Draws batches and fills ``.grad`` of the module's parameters.
     n_rows : int
         Rows of the training part, which set the length of an epoch (see `EpochBudget`).
+    saver : Saver, optional
+        Keeps checkpoints, from which training goes on. Not with callbacks that want to be told of batches.
     **kwargs
         skorch's own: ``optimizer``, ``optimizer__…``, ``lr``, ``max_epochs``, ``callbacks``, ``device``, …
 
@@ -64,10 +73,13 @@ class TrainingLoop(NeuralNet):
         Whether the user broke training off (Ctrl-C); the parameters are then those of the best epoch so far.
     """
 
-    def __init__(self, module: nn.Module, *, rule: UpdateRule, n_rows: int, **kwargs: Any) -> None:
+    def __init__(
+        self, module: nn.Module, *, rule: UpdateRule, n_rows: int, saver: Saver | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(module, criterion=_RuleHasTheLoss, train_split=None, **kwargs)
         self.rule = rule
         self.n_rows = n_rows
+        self.saver = saver
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Any]]:
@@ -82,8 +94,11 @@ class TrainingLoop(NeuralNet):
         self.told_: tuple[str, Any] | None = None
         self.callbacks_: list[tuple[str, Any]] = []
         self.budget_ = EpochBudget(self.n_rows, self.rule.rows_per_update)
+        self.losses_: list[torch.Tensor] = []  # of the updates of the present epoch
         try:
             self.fit(X=None, y=None)
+            if self.saver is not None and not self.interrupted_:
+                self.saver.finish(self)
         finally:
             # skorch ends callbacks after success only, and a live display must not outlive an error.
             for _, callback in self.callbacks_:
@@ -118,12 +133,17 @@ class TrainingLoop(NeuralNet):
 
     def get_iterator(self, dataset: Any, training: bool = False) -> EpochBatches:
         """Return the batches of one epoch after the other."""
-        return EpochBatches(self.rule, self.budget_)
+        return EpochBatches(self.rule, self.budget_, done=len(self.losses_))
 
-    def fit_loop(self, *args: Any, **kwargs: Any) -> Any:
-        """As in skorch, and remember whether the user broke it off, which skorch keeps to itself."""
+    def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **kwargs: Any) -> Any:
+        """As in skorch, from a checkpoint on where there is one.
+
+        Also, remember whether the user broke it off, which skorch keeps to itself.
+        """
         try:
-            return super().fit_loop(*args, **kwargs)
+            finished = self.saver is not None and self.saver.start(self)
+            left = 0 if finished else self.max_epochs - len(self.history)
+            return super().fit_loop(X, y, epochs=left, **kwargs)
         except KeyboardInterrupt:
             self.interrupted_ = not self._ended_by_callback()
             raise
@@ -166,11 +186,13 @@ class TrainingLoop(NeuralNet):
 
         A loss read after every batch would have the device wait for it. The history becomes skorch's.
         """
-        losses: list[torch.Tensor] = []
         try:
             for batch in batches:
-                losses.append(self.train_step(batch)["loss"])
+                self.losses_.append(self.train_step(batch)["loss"])
+                if self.saver is not None:
+                    self.saver.after_update(self)
         finally:  # an epoch that is broken off keeps the losses it has
+            losses, self.losses_ = self.losses_, []
             for loss in torch.stack(losses).tolist() if losses else ():
                 self.history.new_batch()
                 self.history.record_batch("train_loss", loss)

@@ -121,14 +121,16 @@ class MetaWeightNet(UpdateRule):
         return weights
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the weight network and its optimizer as they stand."""
+        """Return the place in the streams, and the weight network and its optimizer as they stand."""
         return {
+            "stream": self.stream.state_dict(),
             "weight_net": self.weight_net.state_dict(),
             "weight_optimizer": self._weight_optimizer.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Put the weight network and its optimizer into a saved state."""
+        """Put streams, weight network and optimizer into a state."""
+        self.stream.load_state_dict(state["stream"])
         self.weight_net.load_state_dict(state["weight_net"])
         self._weight_optimizer.load_state_dict(state["weight_optimizer"])
 

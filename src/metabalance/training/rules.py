@@ -48,6 +48,14 @@ class UpdateRule(ABC):
     def judged(self) -> tuple[PoolReader, int]:
         """The stream whose batches the learned parameters are judged on, and the size of these."""
 
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Return what decides the updates that follow, beside the module and its optimizer."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state; raise ValueError if it is one of other rows or batches."""
+
     def settle(self) -> None:
         """Take BatchNorm's running statistics anew at the parameters as they are, ready for predictions.
 
@@ -92,6 +100,14 @@ class BatchRule(UpdateRule):
         """The stream."""
         return self.stream.reader, self.stream.batch_size
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the place in the stream."""
+        return {"stream": self.stream.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go to a place in the stream."""
+        self.stream.load_state_dict(state["stream"])
+
     def draw(self) -> tuple[Tensor, Tensor]:
         """Return x (batch, …) and y (batch,)."""
         return self.stream.draw()
@@ -133,6 +149,14 @@ class MetaBalance(UpdateRule):
     def judged(self) -> tuple[PoolReader, int]:
         """The query stream."""
         return self.stream.query, self.stream.query_batch_size
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the place in the streams."""
+        return {"stream": self.stream.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go to a place in the streams."""
+        self.stream.load_state_dict(state["stream"])
 
     def draw(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """Return the support (x, y) and the query (z, t), with S in front."""

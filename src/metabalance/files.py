@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 
-def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:
+def write_atomically(path: str | os.PathLike[str], content: bytes | memoryview) -> Path:
     """Write a file so that readers see the old one or the new one, never a part; makes its folder.
 
     Raises
@@ -17,7 +17,10 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            unfinished.write_bytes(content)
+            with open(unfinished, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())  # or the name could be on the disk before the content is
             unfinished.replace(path)
         finally:
             unfinished.unlink(missing_ok=True)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from metabalance.estimators.writing import write_atomically
+from metabalance.files import write_atomically
 
 
 def test_writing_replaces_a_file_and_leaves_nothing_else(tmp_path: Path) -> None:

@@ -1,0 +1,151 @@
+"""Checkpoints of a fit: where they are kept, and what makes a fit the one that they are of."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils import metadata_routing
+
+from metabalance.estimators.parameters import check_number, check_positive_int, is_whole_number
+from metabalance.estimators.prepared import Prepared
+from metabalance.training import Part, Saver
+
+NOT_OF_A_FIT = ("verbose", "predict_with", "device")  # parameters that do not decide what is learned
+# Arguments of `fit` that are about one fit, and so nothing that a pipeline or a search could hand on.
+NOT_ROUTED = {"checkpoint": metadata_routing.UNUSED, "resume": metadata_routing.UNUSED}
+FILES = ("training.checkpoint", "refit.checkpoint")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a fit writes down how far it has come, and how often.
+
+    A checkpoint is a file of some times the size of the network, replaced as a whole; writing one takes
+    milliseconds for the default network.
+
+    Parameters
+    ----------
+    folder : path-like
+        Made if it does not exist; of one fit only.
+    every_seconds : float or None, default=60
+        Write one after the first update that ends so long after the last one was written.
+    every_updates : int or None, default=None
+        Write one after so many updates.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the folder is a file, or a number is out of range.
+
+    Examples
+    --------
+    >>> from metabalance import Checkpoint
+    >>> Checkpoint("run-1", every_updates=100).every_seconds
+    60.0
+    """
+
+    folder: str | os.PathLike[str]
+    every_seconds: float | None = 60.0
+    every_updates: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.folder, str | os.PathLike):
+            raise TypeError(f"checkpoint must be a folder or a metabalance.Checkpoint, got {self.folder!r}")
+        if Path(self.folder).is_file():
+            raise ValueError(f"checkpoint={str(self.folder)!r} is a file: name a folder")
+        if self.every_seconds is not None:
+            check_number("every_seconds", self.every_seconds, at_least=0)
+        if self.every_updates is not None:
+            check_positive_int("every_updates", self.every_updates)
+
+    def files(self) -> list[Path]:
+        """Return the files of checkpoints that are there."""
+        return [file for name in FILES if (file := Path(self.folder) / name).exists()]
+
+    def savers(self, made_of: Mapping[str, str]) -> tuple[Saver, Saver]:
+        """Return what keeps the checkpoints of the training, and of the one again on all rows (``refit``)."""
+        first, again = (
+            Saver(Path(self.folder) / name, made_of, self.every_seconds, self.every_updates) for name in FILES
+        )
+        return first, again
+
+
+def chosen_checkpoint(estimator: Any, checkpoint: Any, resume: Any) -> Checkpoint | None:
+    """Return the checkpoint that the arguments of `fit` mean.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a fit with these parameters could not be gone on with, or another fit's checkpoint is in the way.
+    """
+    if not isinstance(resume, bool | np.bool_):
+        raise TypeError(f"resume must be True or False, got {resume!r}")
+    if checkpoint is None:
+        if resume:
+            raise ValueError("resume=True goes on from a checkpoint: name its folder with checkpoint=")
+        return None
+    chosen = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
+    if not is_whole_number(estimator.random_state):
+        raise ValueError(
+            "a fit with checkpoints must be the same each time it begins: set random_state to a whole "
+            f"number, got {estimator.random_state!r}"
+        )
+    if estimator.callbacks:
+        raise ValueError(
+            "checkpoint= does not go with callbacks, whose state would not be saved: leave one of them out"
+        )
+    if chosen.files() and not resume:
+        raise ValueError(
+            f"there is a checkpoint in {str(chosen.folder)!r}: go on from it with resume=True, or name "
+            "another folder"
+        )
+    return chosen
+
+
+def made_of(estimator: Any, prepared: Prepared) -> dict[str, str]:
+    """Return everything that decides what is learned, by name, in words short enough for a message."""
+    parameters = {
+        name: _in_words(value)
+        for name, value in estimator.get_params(deep=False).items()
+        if name not in NOT_OF_A_FIT
+    }
+    parts = [part for part in (prepared.train, prepared.valid) if part is not None]
+    return parameters | {
+        "estimator": type(estimator).__name__,
+        "data": _fingerprint(parts),
+        "device": prepared.device.type,
+        "metabalance": metadata.version("metabalance"),
+        "torch": str(torch.__version__),
+    }
+
+
+def _in_words(value: Any) -> str:
+    """A parameter, alike in every process: objects by what they are called, as their address is not."""
+    if isinstance(value, str | int | float | bool | None):
+        return repr(value)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_in_words, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_in_words(key)}: {_in_words(each)}' for key, each in value.items())}}}"
+    if isinstance(value, np.generic | np.ndarray):
+        return _in_words(value.tolist())
+    kind = value if isinstance(value, type) or hasattr(value, "__qualname__") else type(value)
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _fingerprint(parts: list[Part]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        for tensor in (part.x, part.y):
+            array = tensor.contiguous().cpu().numpy()
+            digest.update(f"{array.dtype} {array.shape}".encode())
+            digest.update(array.data)
+        if part.balance_by is not None:
+            digest.update(np.ascontiguousarray(part.balance_by).data)
+    return digest.hexdigest()

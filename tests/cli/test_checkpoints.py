@@ -1,0 +1,35 @@
+"""``--checkpoint`` and ``--resume``."""
+
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import Run
+
+from metabalance.training import Saver
+
+WEIGHTS = "weights.safetensors"
+FIT = ("fit", "breast-cancer-rare", "--epochs", 1)
+
+
+def test_fit_goes_on_from_its_checkpoint(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = ("--checkpoint", tmp_path / "run")
+    assert run(*FIT, "--out", tmp_path / "straight").exit_code == 0
+    assert run(*FIT, "--out", tmp_path / "first", *kept).exit_code == 0
+    monkeypatch.setattr(Saver, "after_update", lambda self, loop: pytest.fail("trained again"))
+    assert run(*FIT, "--out", tmp_path / "second", *kept, "--resume").exit_code == 0
+    models = [(tmp_path / name / WEIGHTS).read_bytes() for name in ("straight", "first", "second")]
+    assert models[0] == models[1] == models[2]
+
+
+def test_what_cannot_be_gone_on_with_is_one_line(run: Run, files: Path, tmp_path: Path) -> None:
+    kept = ("--checkpoint", tmp_path / "run")
+    assert run(*FIT, "--out", tmp_path / "model", *kept).exit_code == 0
+    for options, message in (
+        (kept, "go on from it with --resume, or name another folder"),
+        (("--resume",), "--resume goes on from a checkpoint: name its folder with --checkpoint"),
+        ((*kept, "--resume", "--random-state", 1), "of a fit with other data, random_state"),
+        (("--checkpoint", files / "people.csv"), "is a file, not a folder; choose another path"),
+    ):
+        result = run(*FIT, "--out", tmp_path / "model", *options)
+        assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+        assert message in result.stderr
