@@ -27,9 +27,25 @@ def test_what_cannot_be_gone_on_with_is_one_line(run: Run, files: Path, tmp_path
     for options, message in (
         (kept, "go on from it with --resume, or name another folder"),
         (("--resume",), "--resume goes on from a checkpoint: name its folder with --checkpoint"),
-        ((*kept, "--resume", "--random-state", 1), "of a fit with other data, random_state"),
+        ((*kept, "--resume", "--random-state", 1), "of a run with other data, random_state"),
         (("--checkpoint", files / "people.csv"), "is a file, not a folder; choose another path"),
     ):
         result = run(*FIT, "--out", tmp_path / "model", *options)
         assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
         assert message in result.stderr
+
+
+def test_compare_and_search_go_on(run: Run, tmp_path: Path) -> None:
+    compare = ("compare", "breast-cancer-rare", "--methods", "naive,logistic-regression", "--epochs", 1)
+    search = ("search", "breast-cancer-rare", "--support", "natural", "--query", "under", "--epochs", 1)
+    for number, command in enumerate((compare, search)):
+        command = (*command, "--jobs", 2, "--checkpoint", tmp_path / str(number))
+        first = run(*command)
+        assert first.exit_code == 0
+        again = run(*command, "--resume")
+        assert again.exit_code == 0
+        table = [line for line in first.stdout.splitlines() if "│" in line or "┃" in line]
+        assert table == [line for line in again.stdout.splitlines() if "│" in line or "┃" in line]
+        refused = run(*command)
+        assert refused.exit_code == 2
+        assert "go on from it with --resume" in refused.stderr

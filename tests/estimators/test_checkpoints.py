@@ -131,7 +131,7 @@ def test_balance_by_goes_with_it(binary, tmp_path, monkeypatch) -> None:
     whole = MetaBalanceClassifier(**SMALL).fit(X, y, balance_by=groups)
     fit_until(20, monkeypatch, estimator, X, y, tmp_path, balance_by=groups)
     check_same(whole, estimator.fit(X, y, balance_by=groups, checkpoint=tmp_path, resume=True))
-    with pytest.raises(ValueError, match="of a fit with other data"):
+    with pytest.raises(ValueError, match="of a run with other data"):
         estimator.fit(X, y, balance_by=(groups + 1) % 3, checkpoint=tmp_path, resume=True)
 
 
@@ -170,12 +170,12 @@ def test_another_fit_is_refused(changed, message, binary, begun) -> None:
 def test_other_data_are_refused(binary, begun) -> None:
     X, y = binary
     for rows, labels in ((X + 1e-3 * (X > 0), y), (X, np.roll(y, 1))):
-        with pytest.raises(ValueError, match="of a fit with other data"):
+        with pytest.raises(ValueError, match="of a run with other data"):
             NeuralClassifier(**SMALL).fit(rows, labels, checkpoint=begun, resume=True)
 
 
 def test_another_estimator_is_refused(binary, begun) -> None:
-    with pytest.raises(ValueError, match=r"of a fit with other .*estimator"):
+    with pytest.raises(ValueError, match=r"of a run with other .*estimator"):
         MetaBalanceClassifier(**SMALL).fit(*binary, checkpoint=begun, resume=True)
 
 

@@ -127,12 +127,15 @@ def compare_command(
     augment: AugmentOption = None,
     scoring: ScoringOption = None,
     epochs: EpochsOption = 50,
+    checkpoint: CheckpointOption = None,
+    resume: ResumeOption = False,
     jobs: JobsOption = -1,
     random_state: SeedOption = 0,
 ) -> None:
     """Train several methods on the same folds of DATA and print a leaderboard."""
     if report is not None:
         check_folder(report, "--report", REPORT_FILES)
+    check_checkpoint(checkpoint, resume)
     groups = {"--balance-by": balance_by or [], "--report-by": report_by or []}
     dataset, grouped = load_data(data, target, drop or [], image_size, groups, progress=shows_progress())
     comparison = compare(
@@ -147,6 +150,8 @@ def compare_command(
         balance_by=grouped["--balance-by"],
         report_by=grouped["--report-by"],
         random_state=random_state,
+        checkpoint=checkpoint,
+        resume=resume,
         n_jobs=jobs,
         verbose=int(shows_progress()),
         dataset=dataset.title,
@@ -280,6 +285,8 @@ def search_command(
     ] = True,
     scoring: ScoringOption = None,
     epochs: EpochsOption = 50,
+    checkpoint: CheckpointOption = None,
+    resume: ResumeOption = False,
     jobs: JobsOption = -1,
     report: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Folder to write report.html and results.json in.")
@@ -294,6 +301,7 @@ def search_command(
         check_folder(report, "--report", REPORT_FILES)
     if out is not None:
         check_folder(out, "--out", (*MODEL_FILES, RESULTS_FILE))
+    check_checkpoint(checkpoint, resume)
     groups = {"--balance-by": balance_by or []}
     dataset, grouped = load_data(data, target, drop or [], image_size, groups, progress=shows_progress())
     watched = int(shows_progress())
@@ -309,7 +317,9 @@ def search_command(
         n_jobs=jobs,
         random_state=random_state,
         verbose=watched,
-    ).fit(*dataset.training_part(), grouped["--balance-by"])
+    )
+    X, y = dataset.training_part()
+    search.fit(X, y, grouped["--balance-by"], checkpoint=checkpoint, resume=resume)
     network = search.best_estimator_ if out is not None else None
     untrained = network is not None and not finished_epochs(network)
     written: list[Path] = []

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from metabalance.estimators.batches import Changes
 from metabalance.estimators.calibration import Calibration
-from metabalance.estimators.checkpoints import NOT_ROUTED, chosen_checkpoint, made_of
+from metabalance.estimators.checkpoints import NOT_ROUTED, chosen_checkpoint, made_of, refuse_callbacks
 from metabalance.estimators.choices import choose_module
 from metabalance.estimators.free_parameters import FreeParameters
 from metabalance.estimators.layout import TableLayout, describe_table
@@ -144,7 +144,9 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
             If training diverges.
         """
         self.check_parameters()
-        kept = chosen_checkpoint(self, checkpoint, resume)
+        kept = chosen_checkpoint(checkpoint, resume, self.random_state)
+        if kept is not None:
+            refuse_callbacks(self.callbacks)
         prepared = self.prepare(X, y, balance_by)
         saver, saver_again = (None, None) if kept is None else kept.savers(made_of(self, prepared))
         trained = self._train(prepared, saver=saver)

@@ -10,16 +10,24 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator
 from sklearn.utils import metadata_routing
 
 from metabalance.estimators.parameters import check_number, check_positive_int, is_whole_number
 from metabalance.estimators.prepared import Prepared
 from metabalance.training import Part, Saver
 
-NOT_OF_A_FIT = ("verbose", "predict_with", "device")  # parameters that do not decide what is learned
+NOT_OF_A_FIT = (
+    "verbose",
+    "n_jobs",
+    "memory",
+    "predict_with",
+    "device",
+)  # parameters that do not decide what is learned
 # Arguments of `fit` that are about one fit, and so nothing that a pipeline or a search could hand on.
 NOT_ROUTED = {"checkpoint": metadata_routing.UNUSED, "resume": metadata_routing.UNUSED}
 FILES = ("training.checkpoint", "refit.checkpoint")
+ABOUT_FILE = "run.json"  # of a run of many fits
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,7 @@ class Checkpoint:
 
     def files(self) -> list[Path]:
         """Return the files of checkpoints that are there."""
-        return [file for name in FILES if (file := Path(self.folder) / name).exists()]
+        return [file for name in (*FILES, ABOUT_FILE) if (file := Path(self.folder) / name).exists()]
 
     def savers(self, made_of: Mapping[str, str]) -> tuple[Saver, Saver]:
         """Return what keeps the checkpoints of the training, and of the one again on all rows (``refit``)."""
@@ -76,13 +84,13 @@ class Checkpoint:
         return first, again
 
 
-def chosen_checkpoint(estimator: Any, checkpoint: Any, resume: Any) -> Checkpoint | None:
-    """Return the checkpoint that the arguments of `fit` mean.
+def chosen_checkpoint(checkpoint: Any, resume: Any, random_state: Any) -> Checkpoint | None:
+    """Return the checkpoint that the arguments of a fit, or of a run of many, mean.
 
     Raises
     ------
     ValueError, TypeError
-        If a fit with these parameters could not be gone on with, or another fit's checkpoint is in the way.
+        If it could not be gone on with, or another checkpoint is in the way.
     """
     if not isinstance(resume, bool | np.bool_):
         raise TypeError(f"resume must be True or False, got {resume!r}")
@@ -91,14 +99,10 @@ def chosen_checkpoint(estimator: Any, checkpoint: Any, resume: Any) -> Checkpoin
             raise ValueError("resume=True goes on from a checkpoint: name its folder with checkpoint=")
         return None
     chosen = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
-    if not is_whole_number(estimator.random_state):
+    if not is_whole_number(random_state):
         raise ValueError(
-            "a fit with checkpoints must be the same each time it begins: set random_state to a whole "
-            f"number, got {estimator.random_state!r}"
-        )
-    if estimator.callbacks:
-        raise ValueError(
-            "checkpoint= does not go with callbacks, whose state would not be saved: leave one of them out"
+            "what is gone on with must be the same each time it begins: set random_state to a whole number, "
+            f"got {random_state!r}"
         )
     if chosen.files() and not resume:
         raise ValueError(
@@ -108,33 +112,49 @@ def chosen_checkpoint(estimator: Any, checkpoint: Any, resume: Any) -> Checkpoin
     return chosen
 
 
+def refuse_callbacks(callbacks: Any) -> None:
+    """Raise ValueError for callbacks, whose state is unknown, beside a checkpoint."""
+    if callbacks:
+        raise ValueError(
+            "checkpoint= does not go with callbacks, whose state would not be saved: leave one of them out"
+        )
+
+
 def made_of(estimator: Any, prepared: Prepared) -> dict[str, str]:
     """Return everything that decides what is learned, by name, in words short enough for a message."""
-    parameters = {
-        name: _in_words(value)
-        for name, value in estimator.get_params(deep=False).items()
-        if name not in NOT_OF_A_FIT
-    }
     parts = [part for part in (prepared.train, prepared.valid) if part is not None]
-    return parameters | {
-        "estimator": type(estimator).__name__,
+    return {
+        **parameters_in_words(estimator),
+        **versions(),
         "data": _fingerprint(parts),
         "device": prepared.device.type,
-        "metabalance": metadata.version("metabalance"),
-        "torch": str(torch.__version__),
     }
 
 
-def _in_words(value: Any) -> str:
+def versions() -> dict[str, str]:
+    """Return those of the libraries that decide how a network is trained."""
+    return {"metabalance": metadata.version("metabalance"), "torch": str(torch.__version__)}
+
+
+def parameters_in_words(estimator: Any) -> dict[str, str]:
+    """Return the estimator's kind, and its parameters but those that decide nothing that is learned."""
+    parameters = estimator.get_params(deep=False).items()
+    described = {name: in_words(value) for name, value in parameters if name not in NOT_OF_A_FIT}
+    return {"estimator": type(estimator).__name__, **described}
+
+
+def in_words(value: Any) -> str:
     """A parameter, alike in every process: objects by what they are called, as their address is not."""
     if isinstance(value, str | int | float | bool | None):
         return repr(value)
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_in_words, value))}]"
+        return f"[{', '.join(map(in_words, value))}]"
     if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{_in_words(key)}: {_in_words(each)}' for key, each in value.items())}}}"
+        return f"{{{', '.join(f'{in_words(key)}: {in_words(each)}' for key, each in value.items())}}}"
     if isinstance(value, np.generic | np.ndarray):
-        return _in_words(value.tolist())
+        return in_words(value.tolist())
+    if isinstance(value, BaseEstimator):
+        return f"{type(value).__qualname__}({in_words(value.get_params(deep=False))})"
     kind = value if isinstance(value, type) or hasattr(value, "__qualname__") else type(value)
     return f"{kind.__module__}.{kind.__qualname__}"
 

@@ -1,6 +1,6 @@
 """The splits of a cross-validation, checked: no row is trained and tested on in the same split."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -77,3 +77,15 @@ def _checked_rows(rows: Any, where: str, n_rows: int) -> NDArray[np.intp]:
             f"{where} names rows from {numbers.min()} to {numbers.max()}, but there are {n_rows}"
         )
     return numbers.astype(np.intp)
+
+
+def check_every_class(splits: Sequence[Split], codes: NDArray[np.int64], labels: list[str]) -> None:
+    """Raise unless every part of every split holds every class, without which scores would be undefined."""
+    for number, parts in enumerate(splits):
+        for name, rows in zip(("training", "test"), parts, strict=True):
+            counts = np.bincount(codes[rows], minlength=len(labels))
+            if not counts.all():
+                raise ValueError(
+                    f"the {name} part of split {number} of cv has no row of class "
+                    f"{labels[int(counts.argmin())]!r}: use stratified folds"
+                )

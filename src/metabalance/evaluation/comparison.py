@@ -291,7 +291,7 @@ class Comparison:
         content: dict[str, Any] = {"predictions": "kept" if keep else left_out}
         content |= {each.name: getattr(self, each.name) for each in fields(self)}
         content["methods"] = [asdict(method) for method in self.methods]
-        content["results"] = [_fold_to_json(result, keep) for result in self.results]
+        content["results"] = [fold_to_json(result, keep) for result in self.results]
         return write_results_file(path, content)
 
     @classmethod
@@ -311,7 +311,7 @@ class Comparison:
             content["classes"] = tuple(content["classes"])
             content["methods"] = tuple(MethodInfo(**method) for method in content["methods"])
             content["results"] = tuple(
-                _fold_from_json(result, len(content["classes"])) for result in content["results"]
+                fold_from_json(result, len(content["classes"])) for result in content["results"]
             )
             return cls(**content)
         except (KeyError, TypeError, ValueError) as error:
@@ -348,7 +348,8 @@ def _mean_rank(by_split: pd.DataFrame) -> pd.Series:
     return pd.concat(ranks, axis=1).mean(axis=1)
 
 
-def _fold_to_json(result: FoldResult, keep_predictions: bool) -> dict[str, Any]:
+def fold_to_json(result: FoldResult, keep_predictions: bool = True) -> dict[str, Any]:
+    """Return what a JSON file holds of a result."""
     stored = {each.name: getattr(result, each.name) for each in fields(result)}
     stored["y_true"] = result.y_true.tolist() if keep_predictions else []
     stored["proba"] = _shortest(result.proba).tolist() if keep_predictions else []
@@ -361,7 +362,8 @@ def _shortest(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     return shortest
 
 
-def _fold_from_json(stored: dict[str, Any], n_classes: int) -> FoldResult:
+def fold_from_json(stored: dict[str, Any], n_classes: int) -> FoldResult:
+    """Undo `fold_to_json`."""
     stored["metrics"] = numbers_from_json(stored["metrics"])
     stored["recall"] = numbers_from_json(stored["recall"])
     stored["by_group"] = {

@@ -31,7 +31,7 @@ def write_results_file(path: str | os.PathLike[str], content: Mapping[str, Any])
     """
     document = {"format": FILE_FORMAT, "version": FILE_VERSION, **content}
     try:
-        text = json.dumps(_strict(document), allow_nan=False, separators=(",", ":"))
+        text = json.dumps(strict(document), allow_nan=False, separators=(",", ":"))
     except TypeError as error:
         raise TypeError(f"{error}; settings may hold numbers, strings, lists and mappings of them") from error
     return write_atomically(path, text.encode())
@@ -70,20 +70,24 @@ def numbers_from_json(stored: Mapping[str, float | str | None]) -> dict[str, flo
     >>> numbers_from_json({"loss": "inf", "score": None, "recall": 0.5})
     {'loss': inf, 'score': nan, 'recall': 0.5}
     """
-    return {name: math.nan if value is None else float(value) for name, value in stored.items()}
+    return {
+        name: math.nan if value is None else float(value) if isinstance(value, str) else value
+        for name, value in stored.items()
+    }
 
 
-def _strict(value: Any) -> Any:
+def strict(value: Any) -> Any:
+    """Return plain types that strict JSON has: NaN is None, and an infinity its name."""
     match value:
         case float():
             if math.isnan(value):
                 return None
             return value if math.isfinite(value) else str(value)
         case list() | tuple():
-            return [_strict(item) for item in value]
+            return [strict(item) for item in value]
         case Mapping():
-            return {str(key): _strict(item) for key, item in value.items()}
+            return {str(key): strict(item) for key, item in value.items()}
         case np.generic():
-            return _strict(value.item())
+            return strict(value.item())
         case _:
             return value

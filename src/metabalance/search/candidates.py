@@ -88,3 +88,29 @@ def describe(params: Mapping[str, Any]) -> str:
         if name not in (SUPPORT, QUERY)
     ]
     return ", ".join([*pair, *others]) or "the defaults"
+
+
+def all_candidates(
+    support: Sequence[Any], query: Sequence[Any], grid: Sequence[Params], left_out: Mapping[str, str]
+) -> list[Params]:
+    """Return every pair of strategies that can work, with every combination of further settings.
+
+    Raises
+    ------
+    ValueError
+        If one of the lists has none that can.
+    """
+    able = {}
+    for name, samplers in (("support", support), ("query", query)):
+        able[name] = [each for each in samplers if title(each) not in left_out]
+        if not able[name]:
+            first = title(samplers[0])
+            raise ValueError(
+                f"none of the {name}_samplers can work on these data; {first}: {left_out[first]}"
+            )
+    return [
+        {SUPPORT: one, QUERY: other, **params}
+        for one in able["support"]
+        for other in able["query"]
+        for params in grid
+    ]

@@ -15,24 +15,24 @@ from sklearn.utils.validation import check_is_fitted
 
 from metabalance.estimators import MetaBalanceClassifier
 from metabalance.estimators.attempts import one_of_each_kind
+from metabalance.estimators.checkpoints import NOT_ROUTED, chosen_checkpoint
 from metabalance.estimators.groups import named_groups
 from metabalance.estimators.labels import encode_known_labels, encode_labels
 from metabalance.estimators.parameters import is_whole_number
 from metabalance.estimators.prepared import with_rows
 from metabalance.estimators.scoring import check_scoring, choose_score, ranking_scorer
-from metabalance.estimators.splits import Split, make_splits
+from metabalance.estimators.splits import check_every_class, make_splits
 from metabalance.estimators.tables import make_encoder
 from metabalance.files import write_atomically
 from metabalance.search.candidates import (
-    QUERY,
-    SUPPORT,
-    Params,
+    all_candidates,
     check_grid,
     check_samplers,
     check_titles,
     title,
 )
 from metabalance.search.halving import plan_rounds
+from metabalance.search.kept_trials import kept_trials
 from metabalance.search.memory import opened_memory
 from metabalance.search.results import as_cv_results, as_json, as_standings
 from metabalance.search.rounds import remember_pools, run_rounds, seeded_copy
@@ -164,7 +164,11 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, balance_by: Any = None) -> Self:
+    __metadata_request__fit = NOT_ROUTED
+
+    def fit(
+        self, X: Any, y: Any, balance_by: Any = None, checkpoint: Any = None, resume: bool = False
+    ) -> Self:
         """Choose the pair of strategies on rows X with labels y, and fit it to all of them.
 
         Parameters
@@ -176,6 +180,11 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         balance_by : array of shape (n_rows,) or (n_rows, k), optional
             Groups to balance in the place of classes, as for the estimator. Strategies other than "natural",
             "under" and "over" are then left out.
+        checkpoint : path-like or `Checkpoint`, optional
+            A folder to keep every fit's score in as soon as it is there, and checkpoints of the last fit, to
+            all rows. ``random_state`` must be a whole number.
+        resume : bool, default=False
+            Take what is in the folder, if anything is, and do the rest.
 
         Returns
         -------
@@ -194,6 +203,7 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         X = with_rows(X)
         check_consistent_length(X, y)
         started = time.perf_counter()
+        kept_in = chosen_checkpoint(checkpoint, resume, self.random_state)
         classes, codes = encode_labels(y)
         groups = None if balance_by is None else named_groups("balance_by", balance_by, len(codes))
         for name in [name for name in vars(self) if name.endswith("_")]:
@@ -203,16 +213,22 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         split_seed, refit_seed, fold_seed = random.randint(2**31 - 1, size=3).tolist()
         labels = [str(label) for label in classes]
         splits = make_splits(self.cv, X, codes, labels, split_seed)
-        _check_classes(splits, codes, labels)
+        check_every_class(splits, codes, labels)
         folds = [Fold(train, test, (fold_seed + place) % 2**31) for place, (train, test) in enumerate(splits)]
         task = Task(X, codes, classes, self._scoring_of(len(classes)), groups)
+        kept = None if kept_in is None else kept_trials(kept_in, self, base, task, folds)
 
         workers = Workers(self.n_jobs, self.verbose)
         with opened_memory(self.memory) as memory:
             pools = remember_pools(base, self._samplers(), folds, task, memory, workers)
-            candidates = self._candidates(base, pools.left_out)
+            candidates = all_candidates(
+                self.support_samplers,
+                self.query_samplers,
+                check_grid(self.param_grid, base.get_params(deep=False)),
+                pools.left_out,
+            )
             rounds = plan_rounds(len(candidates), base.max_epochs, self.halving)
-            entries = run_rounds(base, candidates, pools.given, rounds, folds, task, workers)
+            entries = run_rounds(base, candidates, pools.given, rounds, folds, task, workers, kept)
         for line in one_of_each_kind(workers.warnings):
             warnings.warn(line, UserWarning, stacklevel=2)
 
@@ -231,7 +247,8 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             # All epochs, unless the rounds that had more than the winner's failed: the fit would, too.
             epochs = entries[self.best_index_].epochs
             best = seeded_copy(base, refit_seed, **self.best_params_, max_epochs=epochs)
-            self.best_estimator_ = best.fit(X, y, *(() if balance_by is None else (balance_by,)))
+            # Its own checkpoints are in the same folder, which is of this search.
+            self.best_estimator_ = best.fit(X, y, balance_by, kept_in, resume=kept_in is not None)
             self.refit_time_ = time.perf_counter() - started - self.search_seconds_
             self.rows_drawn_ += self.best_estimator_.rows_drawn_
         return self
@@ -358,36 +375,8 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
     def _samplers(self) -> dict[str, Any]:
         return {title(each): each for each in (*self.support_samplers, *self.query_samplers)}
 
-    def _candidates(self, base: MetaBalanceClassifier, left_out: Mapping[str, str]) -> list[Params]:
-        able = {}
-        for name, samplers in (("support", self.support_samplers), ("query", self.query_samplers)):
-            able[name] = [each for each in samplers if title(each) not in left_out]
-            if not able[name]:
-                first = title(samplers[0])
-                raise ValueError(
-                    f"none of the {name}_samplers can work on these data; {first}: {left_out[first]}"
-                )
-        return [
-            {SUPPORT: support, QUERY: query, **params}
-            for support in able["support"]
-            for query in able["query"]
-            for params in check_grid(self.param_grid, base.get_params(deep=False))
-        ]
-
     def _refitted(self) -> MetaBalanceClassifier:
         check_is_fitted(self)
         if "best_estimator_" not in vars(self):
             raise ValueError("this search was made with refit=False: fit an estimator with best_params_")
         return self.best_estimator_
-
-
-def _check_classes(splits: Sequence[Split], codes: NDArray[np.int64], labels: list[str]) -> None:
-    """Raise unless every part of every split holds every class, without which scores would be undefined."""
-    for number, parts in enumerate(splits):
-        for name, rows in zip(("training", "test"), parts, strict=True):
-            counts = np.bincount(codes[rows], minlength=len(labels))
-            if not counts.all():
-                raise ValueError(
-                    f"the {name} part of split {number} of cv has no row of class "
-                    f"{labels[int(counts.argmin())]!r}: use stratified folds"
-                )

@@ -9,6 +9,7 @@ from joblib import Memory
 from sklearn.base import clone
 
 from metabalance.estimators import MetaBalanceClassifier
+from metabalance.estimators.kept import KeptResults
 from metabalance.sampling import Remembered, resolve_strategy
 from metabalance.search.candidates import QUERY, SUPPORT, Params, describe, title
 from metabalance.search.halving import Round, best_first
@@ -56,10 +57,15 @@ def remember_pools(
     row_maker = next(iter(remembered.values()), None)
     sampler = {} if row_maker is None else {QUERY: row_maker}
     prepared = [seeded_copy(base, fold.seed, **sampler).prepare(*task.rows(fold.train)) for fold in folds]
-    pieces = [(replace(part, valid=None), name) for part in prepared for name in remembered]
-    attempts = workers.run(resample_once, [(part, remembered[name]) for part, name in pieces], "resampling")
+    names = [name for _ in prepared for name in remembered]
+    pieces = {
+        f"fold{fold}-{name}": (replace(part, valid=None), remembered[name])
+        for fold, part in enumerate(prepared)
+        for name in remembered
+    }
+    attempts = workers.run(resample_once, pieces, "resampling")
     left_out: dict[str, str] = {}
-    for (_, name), attempt in zip(pieces, attempts, strict=True):
+    for name, attempt in zip(names, attempts, strict=True):
         if attempt.failure is not None and name not in left_out:
             left_out[name] = attempt.failure
             warnings.warn(f"{name} is left out of the search: {attempt.failure}", UserWarning, stacklevel=3)
@@ -74,8 +80,11 @@ def run_rounds(
     folds: Sequence[Fold],
     task: Task,
     workers: Workers,
+    kept: KeptResults | None = None,
 ) -> list[Entry]:
     """Fit and score the candidates on every fold, in each round those that the one before it has left.
+
+    Trials that are kept are not done again.
 
     A round in which all of them fail is the last, and the one before it decides.
 
@@ -88,13 +97,17 @@ def run_rounds(
     alive = list(range(len(candidates)))
     for number, (size, epochs) in enumerate(rounds):
         alive = alive[:size]
-        pieces = [
-            (_network(base, candidates[place], given, epochs, fold), fold, task)
+        pieces = {
+            f"round{number}-candidate{place}-fold{which}": (
+                _network(base, candidates[place], given, epochs, fold),
+                fold,
+                task,
+            )
             for place in alive
-            for fold in folds
-        ]
+            for which, fold in enumerate(folds)
+        }
         heading = f"round {number + 1} of {len(rounds)}: {len(alive)} candidates, {epochs} epochs"
-        attempts = workers.run(fit_and_score, pieces, heading)
+        attempts = workers.run(fit_and_score, pieces, heading, kept)
         current = []
         for place in alive:
             mine, attempts = attempts[: len(folds)], attempts[len(folds) :]

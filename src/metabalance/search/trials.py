@@ -2,7 +2,7 @@
 
 import pickle
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from sklearn.utils import _safe_indexing
 
 from metabalance.estimators import MetaBalanceClassifier
 from metabalance.estimators.attempts import Attempt, attempt
+from metabalance.estimators.kept import KeptResults
 from metabalance.estimators.prepared import Prepared
 from metabalance.estimators.scoring import choose_score
 from metabalance.estimators.workers import in_processes
@@ -100,10 +101,21 @@ class Workers:
     warnings: list[str] = field(default_factory=list)
 
     def run(
-        self, work: Callable[..., Attempt[Any]], pieces: Sequence[tuple[Any, ...]], title: str
+        self,
+        work: Callable[..., Attempt[Any]],
+        pieces: Mapping[str, tuple[Any, ...]],
+        title: str,
+        kept: KeptResults | None = None,
     ) -> list[Attempt[Any]]:
-        """Do the work for each tuple of arguments; the results come in the order of the pieces."""
-        results: Iterable[Attempt[Any]] = in_processes(work, pieces, self.n_jobs)
+        """Do the work for each tuple of arguments; the results come in the order of the pieces.
+
+        Those that are kept under the names of the pieces are not done again.
+        """
+        results: Iterable[Attempt[Any]]
+        if kept is None:
+            results = in_processes(work, pieces.values(), self.n_jobs)
+        else:
+            results = kept.run(work, pieces, self.n_jobs)
         if self.verbose:
             results = track(results, title, total=len(pieces), console=Console(stderr=True))
         finished = list(results)

@@ -13,7 +13,7 @@ from metabalance.training.meta_weight_net import MetaWeightNet
 from metabalance.training.prediction import predict_members, predict_probabilities, rows_per_chunk
 from metabalance.training.rules import ERM, MetaBalance, UpdateRule
 from metabalance.training.sam import SAM
-from metabalance.training.saver import Saver
+from metabalance.training.saver import Saver, check_same_run
 from metabalance.training.seeding import seeded
 from metabalance.training.threads import is_small, one_thread
 
@@ -40,6 +40,7 @@ __all__ = [
     "TrainingLoop",
     "UpdateRule",
     "WeightAveraging",
+    "check_same_run",
     "cross_fitted_holdouts",
     "embed_rows",
     "is_small",

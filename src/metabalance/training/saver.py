@@ -63,10 +63,10 @@ class Saver:
             return False
         kept = _read(self.file)
         try:
-            _check_same(kept["made_of"], self.made_of, self.file)
+            check_same_run(kept["made_of"], self.made_of, self.file)
             restore_snapshot(loop, kept["state"])
             finished = bool(kept["state"]["finished"])
-        except _OtherTraining:
+        except OtherRunError:
             raise
         except DAMAGE as error:
             raise ValueError(
@@ -105,8 +105,8 @@ class Saver:
         self.updates, self.written_at = 0, time.monotonic()
 
 
-class _OtherTraining(ValueError):
-    """The state is one of another training."""
+class OtherRunError(ValueError):
+    """What is kept is of another run."""
 
 
 def _read(file: Path) -> Any:
@@ -130,12 +130,13 @@ def _read(file: Path) -> Any:
     return kept
 
 
-def _check_same(kept: Mapping[str, str], made_of: Mapping[str, str], file: Path) -> None:
+def check_same_run(kept: Mapping[str, str], made_of: Mapping[str, str], file: Path) -> None:
+    """Raise OtherRunError, a ValueError, unless what is kept in a file was made of the same."""
     different = sorted(name for name in kept.keys() | made_of.keys() if kept.get(name) != made_of.get(name))
     if different:
         name = different[0]
         was, now = (reprlib.repr(each.get(name)) for each in (kept, made_of))
-        raise _OtherTraining(
-            f"the checkpoint {str(file)!r} is of a fit with other {', '.join(different)} ({name} was {was}, "
+        raise OtherRunError(
+            f"the checkpoint {str(file)!r} is of a run with other {', '.join(different)} ({name} was {was}, "
             f"now {now}): go on with the same data and parameters, or name another folder"
         )
