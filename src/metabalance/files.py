@@ -1,5 +1,6 @@
 """Files that are whole, or not there."""
 
+import glob
 import os
 from pathlib import Path
 
@@ -27,3 +28,10 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | memoryview) 
     except OSError as error:
         raise ValueError(f"cannot write {path} ({error.strerror}); choose a path you can write to") from error
     return path
+
+
+def remove_unfinished(path: str | os.PathLike[str]) -> None:
+    """Remove what processes that were killed while they wrote a file have left beside it."""
+    path = Path(path)
+    for unfinished in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        unfinished.unlink(missing_ok=True)

@@ -7,7 +7,6 @@ from tests.cli.conftest import Run
 
 from metabalance.training import Saver
 
-WEIGHTS = "weights.safetensors"
 FIT = ("fit", "breast-cancer-rare", "--epochs", 1)
 
 
@@ -17,8 +16,12 @@ def test_fit_goes_on_from_its_checkpoint(run: Run, tmp_path: Path, monkeypatch: 
     assert run(*FIT, "--out", tmp_path / "first", *kept).exit_code == 0
     monkeypatch.setattr(Saver, "after_update", lambda self, loop: pytest.fail("trained again"))
     assert run(*FIT, "--out", tmp_path / "second", *kept, "--resume").exit_code == 0
-    models = [(tmp_path / name / WEIGHTS).read_bytes() for name in ("straight", "first", "second")]
-    assert models[0] == models[1] == models[2]
+    names = {
+        path.name
+        for model in ("straight", "first", "second")
+        for path in (tmp_path / model).glob("weights-*")
+    }
+    assert len(names) == 1  # files of weights are named by what is in them
 
 
 def test_what_cannot_be_gone_on_with_is_one_line(run: Run, files: Path, tmp_path: Path) -> None:

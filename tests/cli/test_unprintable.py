@@ -98,7 +98,7 @@ def test_a_search_on_a_full_disk_says_so_in_one_line(
     assert run_main(*SEARCH, *QUICK, "--report", tmp_path / "report", "--out", tmp_path / "model") == 2
     assert capsys.readouterr().err == "error: standard output: No space left on device\n"
     assert {path.name for path in (tmp_path / "report").iterdir()} == {"report.html", "results.json"}
-    assert (tmp_path / "model" / "weights.safetensors").is_file()
+    assert (tmp_path / "model" / "model.json").is_file()
     sys.stdout.flush()  # as Python does when it ends: nothing is left that could fail
 
 

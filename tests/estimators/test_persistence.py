@@ -1,13 +1,22 @@
+import hashlib
 import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from imblearn.over_sampling import RandomOverSampler
+from safetensors.torch import load, save
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
 from metabalance import MetaBalanceClassifier, MetaWeightNetClassifier, NeuralClassifier
+from metabalance.estimators import model_files
 from tests.estimators.conftest import QUICK
 
 EACH = pytest.mark.parametrize(
@@ -27,6 +36,12 @@ class Tied(nn.Module):
         return self.out(self.norm(self.second(self.first(x).relu())))
 
 
+def weights_of(folder):
+    """The one file of weights."""
+    (file,) = folder.glob("weights-*.safetensors")
+    return file
+
+
 @EACH
 def test_a_loaded_model_predicts_the_same(estimator, mixed_table, tmp_path) -> None:
     X, y = mixed_table
@@ -38,9 +53,9 @@ def test_a_loaded_model_predicts_the_same(estimator, mixed_table, tmp_path) -> N
     assert loaded.history_ == net.history_
     assert loaded.get_params() == net.get_params()
     assert loaded.feature_names_in_.tolist() == list(X.columns)
-    assert sorted(file.name for file in (tmp_path / "model").iterdir()) == [
-        "model.json",
-        "weights.safetensors",
+    assert sorted(tmp_path.glob("model/*")) == [
+        tmp_path / "model" / "model.json",
+        weights_of(tmp_path / "model"),
     ]
 
 
@@ -119,6 +134,40 @@ def saved(binary, tmp_path):
     return tmp_path
 
 
+class Hostile:
+    """Fails the test where somebody unpickles it."""
+
+    def __reduce__(self):
+        return (pytest.fail, ("code was run",))
+
+
+def flip_a_bit(file) -> None:
+    content = bytearray(file.read_bytes())
+    content[-5] ^= 1
+    file.write_bytes(content)
+
+
+def rename_weights(folder, path) -> None:
+    digest = hashlib.sha256(weights_of(folder).read_bytes()).hexdigest()
+    weights_of(folder).rename(path)
+    edit(folder, weights={"file": os.path.relpath(path, folder), "sha256": digest})
+
+
+def replace_weights(folder, content: bytes) -> None:
+    """As somebody would who knows of the checksum."""
+    name = weights_of(folder).name
+    (folder / name).write_bytes(content)
+    edit(folder, weights={"file": name, "sha256": hashlib.sha256(content).hexdigest()})
+
+
+def as_nan(folder):
+    return {
+        name: t * torch.nan if t.is_floating_point() else t
+        for name, t in load(weights_of(folder).read_bytes()).items()
+    }
+
+
+PARAMETERS = {name: value for name, value in QUICK.items() if name != "device"}
 UNCALIBRATED = {"scale": 1.0, "shift": [0.0, 0.0, 0.0]}
 
 
@@ -133,7 +182,7 @@ def edit(folder, **changes) -> None:
     [
         (lambda f: (f / "model.json").write_text("{"), "damaged: not valid JSON"),
         (lambda f: (f / "model.json").write_text("[1]"), "does not describe a metabalance model"),
-        (lambda f: edit(f, format_version=99), "format version 99, this metabalance reads version 6"),
+        (lambda f: edit(f, format_version=99), "format version 99, this metabalance reads version 7"),
         (lambda f: edit(f, encoder=...), "damaged: KeyError"),
         (lambda f: edit(f, cosine_scale=-1), "damaged: ValueError.*cosine_scale must be above 0"),
         (lambda f: edit(f, classes=3), "damaged"),
@@ -156,10 +205,23 @@ def edit(folder, **changes) -> None:
         (lambda f: edit(f, calibrations={"meta": {"scale": "x", "shift": [0, 0]}}), "damaged: ValueError"),
         (lambda f: edit(f, encoder="text"), "damaged"),
         (lambda f: (f / "model.json").write_text("[" * 100_000), "damaged: not valid JSON"),
-        (lambda f: (f / "weights.safetensors").write_bytes(b"123"), "missing or damaged"),
-        (lambda f: (f / "weights.safetensors").unlink(), "missing or damaged"),
+        (lambda f: edit(f, format_version="7"), "format version '7', this metabalance reads version 7"),
+        (lambda f: edit(f, format_version=6), "use the version of metabalance that saved it, '0.1.0'"),
+        (lambda f: edit(f, parameters=PARAMETERS | {"hidden_sizes": [10**9, 10**9]}), "cannot be built"),
+        (lambda f: edit(f, parameters=PARAMETERS | {"n_members": 10**30}), "cannot be built"),
+        (lambda f: edit(f, parameters=PARAMETERS | {"hidden_sizes": "__import__('os')"}), "cannot be built"),
+        (lambda f: edit(f, parameters={"surprise": 1}), "no parameter 'surprise'"),
+        (lambda f: weights_of(f).write_bytes(b"123"), "damaged: it is not what was saved"),
+        (lambda f: weights_of(f).write_bytes(b""), "damaged: it is not what was saved"),
+        (lambda f: flip_a_bit(weights_of(f)), "damaged: it is not what was saved"),
+        (lambda f: weights_of(f).unlink(), "missing or damaged"),
+        (lambda f: rename_weights(f, f.parent / "elsewhere.safetensors"), "it names no file of weights"),
+        (lambda f: rename_weights(f, f / "weights.pickle"), "it names no file of weights"),
+        (lambda f: edit(f, weights=["weights"]), "it names no file of weights"),
+        (lambda f: replace_weights(f, pickle.dumps(Hostile())), "missing or damaged: .*header too large"),
+        (lambda f: replace_weights(f, save({"module.surprise": torch.zeros(3)})), "do not fit the network"),
+        (lambda f: replace_weights(f, save(as_nan(f))), "hold NaN or infinity"),
     ],
-    ids=range(19),
 )
 def test_damaged_files(saved, damage, message) -> None:
     damage(saved)
@@ -184,3 +246,56 @@ def test_parameters_changed_since_the_fit_are_found_when_saving(binary, tmp_path
     with pytest.raises(ValueError, match=r"has changed since the fit|numerical_embedding must be"):
         net.save(tmp_path / "model")
     assert not (tmp_path / "model").exists()
+
+
+def test_a_model_that_is_killed_while_it_is_saved_over_is_whole(binary, tmp_path, monkeypatch) -> None:
+    X, y = binary
+    first = NeuralClassifier(**QUICK).fit(X, y)
+    second = NeuralClassifier(**{**QUICK, "random_state": 1}).fit(X, y)
+    first.save(tmp_path)
+    write = model_files.write_atomically
+    written = []
+
+    def killed_at_the_description(path, content):
+        if path.name == "model.json":
+            raise KeyboardInterrupt
+        written.append(write(path, content))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(model_files, "write_atomically", killed_at_the_description)
+        with pytest.raises(KeyboardInterrupt):
+            second.save(tmp_path)
+    (tmp_path / ".model.json.123.tmp").write_bytes(b"{")  # of a process that was killed a moment later
+    assert len(written) == 1
+    loaded = NeuralClassifier.load(tmp_path, device="cpu")
+    np.testing.assert_array_equal(loaded.predict_proba(X), first.predict_proba(X))
+    second.save(tmp_path)
+    loaded = NeuralClassifier.load(tmp_path, device="cpu")
+    np.testing.assert_array_equal(loaded.predict_proba(X), second.predict_proba(X))
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "model.json", weights_of(tmp_path)]
+
+
+def test_a_fresh_process_predicts_the_same(binary, tmp_path) -> None:
+    X, y = binary
+    net = MetaBalanceClassifier(**QUICK, predict_with="adapted").fit(X, y)
+    net.save(tmp_path / "model")
+    np.save(tmp_path / "rows.npy", X)
+    program = (
+        "import sys, numpy as np, torch; from metabalance import MetaBalanceClassifier as Net\n"
+        "torch.set_num_threads(1); X = np.load('rows.npy')\n"
+        "np.save('found.npy', Net.load('model', device='cpu').predict_proba(X))"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, timeout=120)
+    np.testing.assert_array_equal(np.load(tmp_path / "found.npy"), net.predict_proba(X))
+
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def test_the_format_stays_as_it_is() -> None:
+    """A model that was saved once: see ``golden/make.py``."""
+    kept = json.loads((GOLDEN / "predictions.json").read_text(encoding="utf-8"))
+    loaded = MetaBalanceClassifier.load(GOLDEN / "model", device="cpu")
+    rows = pd.DataFrame(kept["rows"])
+    np.testing.assert_allclose(loaded.predict_proba(rows), kept["probabilities"], rtol=0, atol=1e-6)
+    assert loaded.predict(rows).tolist() == kept["labels"]

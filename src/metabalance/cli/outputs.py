@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from metabalance import Checkpoint
-from metabalance.estimators.persistence import DESCRIPTION_FILE, WEIGHTS_FILE
+from metabalance.estimators.model_files import DESCRIPTION_FILE
 
 ENDINGS = (".csv", ".csv.gz", ".parquet")
 REPORT_FILES = ("report.html", "results.json")
-MODEL_FILES = (WEIGHTS_FILE, DESCRIPTION_FILE)
+MODEL_FILES = (DESCRIPTION_FILE,)
 
 
 def check_folder(folder: Path, option: str, files: Sequence[str] = ()) -> None:

@@ -54,6 +54,8 @@ class KeptResults:
         if found.get("format") != FORMAT or not isinstance(found.get("made_of"), dict):
             raise ValueError(f"{str(about)!r} is not of a run of metabalance: name another folder")
         check_same_run(found["made_of"], made_of, about)
+        for unfinished in folder.glob(".*.tmp"):  # of processes that were killed while they wrote
+            unfinished.unlink()
         return cls(folder, to_json, from_json)
 
     def run(

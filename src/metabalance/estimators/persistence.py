@@ -1,28 +1,27 @@
-"""Saved models: a folder with safetensors and JSON, which loading reads and never executes."""
+"""Saved models: an estimator as a description and tensors, and back."""
 
 import json
 import os
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from metabalance.estimators.calibration import Calibration
 from metabalance.estimators.layout import TableLayout
+from metabalance.estimators.model_files import (
+    DESCRIPTION_FILE,
+    read_description,
+    read_weights,
+    write_model_files,
+)
 from metabalance.estimators.parameters import check_number
 from metabalance.estimators.tables import encoder_from_state
 from metabalance.meta.statistics import statistics_names
 from metabalance.training import resolve_device, seeded
 
-FORMAT = "metabalance-model"
-FORMAT_VERSION = 6
-DESCRIPTION_FILE = "model.json"
-WEIGHTS_FILE = "weights.safetensors"
 MODULE_PREFIX = "module."
 ADAPTED_PREFIX = "adapted."
 # What reading a description raises where somebody has changed it by hand.
@@ -31,16 +30,9 @@ DAMAGE = (KeyError, TypeError, AttributeError, IndexError, ValueError)
 
 def save_model(estimator: Any, path: str | os.PathLike[str]) -> None:
     """Write a fitted estimator to a folder, which is made if it does not exist."""
-    folder = Path(path)
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{str(folder)!r} is a file: a model is saved as a folder, choose another path")
     _check_unchanged(estimator)
-    folder.mkdir(parents=True, exist_ok=True)
     parameters, not_saved = _saveable(estimator.get_params(deep=False))
     description = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "library_version": metadata.version("metabalance"),
         "estimator": type(estimator).__name__,
         "parameters": parameters,
         "parameters_not_saved": not_saved,
@@ -61,16 +53,7 @@ def save_model(estimator: Any, path: str | os.PathLike[str]) -> None:
     adapted = estimator.adapted_parameters_ or {}
     tensors = {MODULE_PREFIX + name: tensor for name, tensor in estimator.module_.state_dict().items()}
     tensors |= {ADAPTED_PREFIX + name: tensor for name, tensor in adapted.items()}
-    # Copies, since safetensors refuses tensors that share memory, as tied weights do.
-    save_file(
-        {name: t.detach().cpu().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()},
-        folder / (WEIGHTS_FILE + ".new"),
-    )
-    (folder / (DESCRIPTION_FILE + ".new")).write_text(
-        json.dumps(description, indent=1, ensure_ascii=False), encoding="utf-8"
-    )
-    for name in (WEIGHTS_FILE, DESCRIPTION_FILE):
-        os.replace(folder / (name + ".new"), folder / name)
+    write_model_files(Path(path), description, tensors)
 
 
 def _check_unchanged(estimator: Any) -> None:
@@ -99,7 +82,7 @@ def load_model(
 ) -> Any:
     """Return the fitted estimator saved in a folder; ``known`` maps the names of estimators to classes."""
     folder = Path(path)
-    description = _read_description(folder)
+    description = read_description(folder)
     if description.get("estimator") not in known:
         raise ValueError(
             f"the model in {str(folder)!r} is a {description.get('estimator')}, not a {' or '.join(known)}"
@@ -147,14 +130,25 @@ def load_model(
             else f"the model in {str(folder)!r} has the default network: load it without module="
         )
     estimator = known[description["estimator"]](**{**parameters, "module": module})
-    estimator.check_parameters()
+    try:
+        estimator.check_parameters()
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{str(folder / DESCRIPTION_FILE)!r} is damaged: {error}") from error
     resolved = resolve_device(device)
     example = torch.zeros((2, *input_shape), device=resolved)
-    with seeded(0):
-        estimator.module_ = estimator.build_module(example, len(classes), layout, cosine_scale).eval()
+    weights = read_weights(folder, description, resolved)
+    try:
+        with seeded(0):
+            estimator.module_ = estimator.build_module(example, len(classes), layout, cosine_scale).eval()
+    except (RuntimeError, MemoryError, OverflowError, TypeError) as error:
+        if module is not None:  # of the user's own, whose errors are worth more than ours
+            raise
+        reason = str(error).partition("\n")[0]  # such as sizes that no memory holds
+        raise ValueError(
+            f"{str(folder / DESCRIPTION_FILE)!r} describes a network that cannot be built: {reason}"
+        ) from error
     estimator.layout_ = layout
     estimator.cosine_scale_ = cosine_scale
-    weights = _read_weights(folder, resolved)
     try:
         estimator.module_.load_state_dict(_with_prefix(weights, MODULE_PREFIX))
     except RuntimeError as error:
@@ -193,32 +187,6 @@ def _saveable(parameters: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str
         else:
             not_saved[name] = repr(value)
     return saved, not_saved
-
-
-def _read_description(folder: Path) -> dict[str, Any]:
-    file = folder / DESCRIPTION_FILE
-    if not file.is_file():
-        raise FileNotFoundError(f"there is no saved model in {str(folder)!r}: {DESCRIPTION_FILE} is missing")
-    try:
-        description = json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{str(file)!r} is damaged: not valid JSON ({error})") from error
-    if not isinstance(description, dict) or description.get("format") != FORMAT:
-        raise ValueError(f"{str(file)!r} does not describe a metabalance model")
-    if description.get("format_version") != FORMAT_VERSION:
-        raise ValueError(
-            f"the model in {str(folder)!r} has format version {description.get('format_version')!r}, this "
-            f"metabalance reads version {FORMAT_VERSION}: use the version of metabalance that saved it, "
-            f"{description.get('library_version')!r}"
-        )
-    return description
-
-
-def _read_weights(folder: Path, device: torch.device) -> dict[str, torch.Tensor]:
-    try:
-        return load_file(folder / WEIGHTS_FILE, device=str(device))
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{str(folder / WEIGHTS_FILE)!r} is missing or damaged: {error}") from error
 
 
 def _restore_classes(saved: dict[str, Any]) -> NDArray[Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from metabalance.files import write_atomically
+from metabalance.files import remove_unfinished, write_atomically
 from metabalance.training.snapshots import State, restore_snapshot, take_snapshot
 
 FORMAT = "metabalance-checkpoint"
@@ -59,6 +59,7 @@ class Saver:
         ValueError
             If the file is damaged, of another format, or the state is one of another training.
         """
+        remove_unfinished(self.file)
         if not self.file.exists():
             return False
         kept = _read(self.file)
