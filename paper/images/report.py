@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from paper.images.adaptation import ANEW
+from paper.images.pairs import MATCHED, at_place, matched, paired_table
 from paper.images.places import TEST
 from paper.images.runs import AtPlace, at_places, count_diverged, percent, read_runs
 from paper.images.units import load_config
@@ -31,7 +32,6 @@ IMAGE_PREAMBLE = (
     "other majority classes (`python -m paper.run tuning`). “Ours − it” is the lead of tuned MetaBalance\n"
     "in combined standard errors.\n"
 )
-MATCHED = ("0.5", "0.7", "0.9")
 STRENGTHS = ("0.5", "1", "1.5", "2", "3")
 
 
@@ -48,6 +48,7 @@ def image_tables(root: Path, scale: str) -> dict[str, list[Table]]:
             made.setdefault("table8", []).append(_errors(runs, scale, imbalance))
             made.setdefault("section6", []).append(_strengths(runs, scale, imbalance))
             made.setdefault("section6", []).append(_matched(runs, scale, imbalance))
+            made["section6"].append(paired_table(runs, _caption("Section 6", runs, scale, imbalance)))
     return {name: [table for table in tables if table is not None] for name, tables in made.items()}
 
 
@@ -120,16 +121,15 @@ def _strengths(runs: Mapping[str, Any], scale: str, imbalance: str) -> Table:
 
 
 def _matched(runs: Mapping[str, Any], scale: str, imbalance: str) -> Table:
-    key = "others' test recall, by the majority's"
     body = []
     for row, of_row in runs.items():
-        at_theta = [estimate([run["last"][key][wanted] for run in of_row.values()]) for wanted in MATCHED]
-        there = [
-            estimate([_way(run["last"], "as trained")[key][wanted] for run in of_row.values()])
-            for wanted in MATCHED
-            if all(_way(run["last"], "as trained") for run in of_row.values())
-        ]
-        cells = [*map(percent, at_theta), *(map(percent, there) if there else [""] * len(MATCHED))]
+        cells = []
+        for place in ("θ", AS_TRAINED):
+            there = at_place(of_row, place)
+            whole = len(there) == len(of_row)
+            cells += [
+                percent(estimate(matched(there, wanted).values())) if whole else "" for wanted in MATCHED
+            ]
         body.append([_title(row), *cells])
     caption = (
         f"{_caption('Section 6, matched thresholds', runs, scale, imbalance)} Mean recall in % of the other "
@@ -148,11 +148,6 @@ def _title(row: str) -> str:
 def _caption(what: str, runs: Mapping[str, Any], scale: str, imbalance: str) -> str:
     title = next(iter(next(iter(runs.values())).values()))["data"]["title"].replace(", test", "")
     return f"{what}, {title}, {imbalance} imbalance, scale “{scale}”."
-
-
-def _way(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = (scores for place, scores in record.items() if place.endswith(f", {name}"))
-    return next((scores for scores in found if "failure" not in scores), {})
 
 
 def _at(places: Mapping[str, AtPlace], place: str) -> str:

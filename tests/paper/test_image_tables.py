@@ -14,6 +14,7 @@ from paper.images.study_tables import adaptation_tables, tuning_tables
 from paper.images.units import run_unit, unit_of
 from paper.report import as_files, make_image_tables
 from paper.store import RESULTS
+from scipy.stats import t
 
 from tests.paper.test_images import NETWORK, images
 
@@ -74,7 +75,7 @@ def test_table_8_and_section_6(root):
     (accuracies,) = tables["table3"]
     shown = cells(accuracies, "Naive")["balanced accuracy"].partition(" ± ")[2]
     assert float(cells(errors, "Naive")["balanced accuracy"]) == pytest.approx(float(shown), abs=0.051)
-    strengths, matched = tables["section6"]
+    strengths, matched, pairs = tables["section6"]
     assert cells(strengths, "Naive")["τ = 0"] == cells(accuracies, "Naive")["balanced accuracy"]
     assert cells(strengths, "Naive")["1"] == cells(accuracies, "Naive")["prior corrected"]
     runs = [json.loads((root / f"cifar10-cpu/severe/naive/{s}.json").read_text()) for s in (0, 1)]
@@ -82,6 +83,28 @@ def test_table_8_and_section_6(root):
     assert cells(matched, "Naive")["θ, 50 %"].startswith(f"{100 * at_half:.1f}")
     assert cells(matched, "Naive")["θ′, 50 %"] == ""
     assert cells(matched, "MetaBalance (natural/over)")["θ′, 50 %"] != ""
+    assert [row[0] for row in pairs.rows] == [
+        "γ = 0.01 at θ′ − no adaptation at θ with statistics anew",
+        "no adaptation at θ, statistics anew − running ones",
+    ]
+
+
+def test_paired_differences_are_those_of_the_runs(root):
+    pairs = image_tables(root, "cpu")["section6"][2]
+    found = cells(pairs, "γ = 0.01 at θ′ − no adaptation at θ with statistics anew")
+    differences = {"balanced accuracy": [], "at 70 %": []}
+    for seed in (0, 1):
+        last = {
+            row: json.loads((root / f"cifar10-cpu/severe/{row}/{seed}.json").read_text())["curve"][-1]
+            for row in ("metabalance", "no-adaptation")
+        }
+        there, here = last["metabalance"]["θ′ 0.01, as trained"], last["no-adaptation"]["θ, statistics anew"]
+        differences["balanced accuracy"].append(np.mean(there["test"]) - np.mean(here["test"]))
+        key = "others' test recall, by the majority's"
+        differences["at 70 %"].append(there[key]["0.7"] - here[key]["0.7"])
+    for head, values in differences.items():
+        half = t.ppf(0.975, 1) * np.std(values, ddof=1) / np.sqrt(2)
+        assert found[head] == f"{100 * np.mean(values):+.1f} ± {100 * half:.1f}".replace("-", "−")
 
 
 def test_figures_are_made_of_one_majority_class(root, tmp_path):
