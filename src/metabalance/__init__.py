@@ -1,11 +1,15 @@
 """Neural networks for class-imbalanced data, trained by exact meta-gradients and compared honestly."""
 
 from metabalance.estimators import (
+    AlertsAtMost,
     Checkpoint,
+    Costs,
     FaceEmbedder,
     MetaBalanceClassifier,
     MetaWeightNetClassifier,
     NeuralClassifier,
+    PrecisionAtLeast,
+    RecallAtLeast,
 )
 from metabalance.evaluation import Comparison, compare, correct_prior
 from metabalance.meta import MetaGradient, adapt
@@ -15,9 +19,11 @@ from metabalance.search import MSMetaBalanceClassifier
 __version__ = "0.1.0"
 
 __all__ = [
+    "AlertsAtMost",
     "BatchStream",
     "Checkpoint",
     "Comparison",
+    "Costs",
     "FaceEmbedder",
     "MSMetaBalanceClassifier",
     "MetaBalanceClassifier",
@@ -25,6 +31,8 @@ __all__ = [
     "MetaGradient",
     "MetaWeightNetClassifier",
     "NeuralClassifier",
+    "PrecisionAtLeast",
+    "RecallAtLeast",
     "adapt",
     "compare",
     "correct_prior",

@@ -5,7 +5,7 @@ from sklearn.metrics import log_loss
 
 from metabalance import MetaBalanceClassifier, NeuralClassifier
 from metabalance.estimators.calibration import MOST_ROWS, Calibration, refinement
-from metabalance.estimators.losses import calibration_prior
+from metabalance.estimators.losses import decision_aim
 from tests.estimators.conftest import QUICK
 
 
@@ -71,21 +71,6 @@ def test_state_goes_and_comes() -> None:
     assert not Calibration(1.0, (0.0, float("nan"))).suits(2)
 
 
-@pytest.mark.parametrize("estimator", [NeuralClassifier, MetaBalanceClassifier])
-def test_the_prior_that_was_asked_for(estimator, binary) -> None:
-    X, y = binary
-    options = {**QUICK, "max_epochs": 15}
-    risks = estimator(calibration="training", **options).fit(X, y).predict_proba(X)[:, 1]
-    balanced_net = estimator(**options).fit(X, y)
-    balanced = balanced_net.predict_proba(X)[:, 1]
-    assert risks.mean() == pytest.approx(y.mean(), abs=0.03)
-    assert (balanced > risks).all()
-    raw = estimator(calibration=None, **options).fit(X, y)
-    assert raw.calibrations_["meta"] is None
-    expected = balanced_net.calibrations_["meta"](raw.predict_proba(X))
-    np.testing.assert_allclose(balanced_net.predict_proba(X), expected, rtol=1e-6, atol=1e-9)
-
-
 def test_adapted_predictions_have_a_calibration_of_their_own(binary, tmp_path) -> None:
     X, y = binary
     net = MetaBalanceClassifier(inner_lr=0.5, **QUICK).fit(X, y)
@@ -107,22 +92,18 @@ def test_training_frequencies_are_those_of_all_rows(monkeypatch) -> None:
     seen = []
     fit = Calibration.fit
 
-    def remember(probabilities, codes, prior):
+    def remember(probabilities, codes, prior, scaled=True):
         seen.append((np.bincount(codes).tolist(), prior.tolist()))
-        return fit(probabilities, codes, prior)
+        return fit(probabilities, codes, prior, scaled)
 
-    monkeypatch.setattr("metabalance.estimators.base.Calibration.fit", remember)
-    options = {**QUICK, "n_members": 1, "scoring": "roc_auc", "calibration": "training"}
+    monkeypatch.setattr("metabalance.estimators.outputs.Calibration.fit", remember)
+    options = {**QUICK, "n_members": 1, "scoring": "roc_auc", "decision": "most_probable"}
     NeuralClassifier(**options).fit(rng.normal(size=(303, 2)), y)
     assert seen == [([60, 1], [300.0, 3.0])]
 
 
 def test_nothing_is_held_out_without_early_stopping(binary) -> None:
     assert NeuralClassifier(early_stopping=False, **QUICK).fit(*binary).calibrations_ == {"meta": None}
-    with pytest.raises(ValueError, match=r"calibration='training' needs held-out rows"):
-        NeuralClassifier(early_stopping=False, calibration="training", **QUICK).fit(*binary)
-    with pytest.raises(ValueError, match="calibration must be one of 'auto', 'balanced', 'training'"):
-        NeuralClassifier(calibration="isotonic", **QUICK).fit(*binary)
 
 
 def test_refinement_does_not_mind_how_sure_a_network_is_nor_of_which_prior_it_speaks() -> None:
@@ -142,7 +123,7 @@ def test_refinement_weighs_classes_by_the_root_of_their_size() -> None:
     assert found == pytest.approx((30 * np.log(0.9) + 10 * np.log(0.1)) / 40, abs=2e-3)
 
 
-def test_class_weights_of_the_users_own_are_not_calibrated_away(binary) -> None:
+def test_class_weights_of_the_users_own_decide(binary) -> None:
     X, y = binary
 
     def predicted(**options) -> float:
@@ -153,13 +134,20 @@ def test_class_weights_of_the_users_own_are_not_calibrated_away(binary) -> None:
     assert predicted(class_weight={0: 1.0, 1: 0.0}) == 0.0
 
 
-def test_balanced_weights_speak_of_equal_frequencies_as_no_weights_do_by_default() -> None:
+def test_balanced_weights_aim_at_equal_frequencies_as_no_weights_do() -> None:
     codes = np.repeat([0, 1, 2], [70, 20, 10])
     for class_weight in ("balanced", None):
-        prior = calibration_prior("auto", class_weight, np.array(["a", "b", "c"]), codes)
-        np.testing.assert_allclose(prior / prior.sum(), 1 / 3)
-    prior = calibration_prior("training", "balanced", np.array(["a", "b", "c"]), codes)
-    np.testing.assert_allclose(prior / prior.sum(), [0.7, 0.2, 0.1])
+        aim = decision_aim(class_weight, np.array(["a", "b", "c"]), codes)
+        np.testing.assert_allclose(aim / aim.sum(), 1 / 3)
+    aim = decision_aim({"a": 1.0, "b": 1.0, "c": 2.0}, np.array(["a", "b", "c"]), codes)
+    np.testing.assert_allclose(aim / aim.sum(), np.array([7, 2, 2]) / 11)
+
+
+def test_without_a_scale_only_shifts_are_fitted() -> None:
+    _, said, codes = drawn(5000, [0.0, -2.0], sharpness=2.0)
+    found = Calibration.fit(said, codes, np.bincount(codes).astype(float), scaled=False)
+    assert found.scale == 1.0
+    assert found(said).mean(axis=0) == pytest.approx(np.bincount(codes) / 5000, abs=1e-3)
 
 
 def test_of_a_large_class_every_so_many_rows_are_fitted_to() -> None:

@@ -168,7 +168,12 @@ def as_nan(folder):
 
 
 PARAMETERS = {name: value for name, value in QUICK.items() if name != "device"}
-UNCALIBRATED = {"scale": 1.0, "shift": [0.0, 0.0, 0.0]}
+UNCALIBRATED = {
+    "kind": "temperature",
+    "calibration": {"scale": 1.0, "shift": [0.0, 0.0, 0.0]},
+    "ratio": [1.0, 1.0, 1.0],
+    "log_weights": [0.0, 0.0, 0.0],
+}
 
 
 def edit(folder, **changes) -> None:
@@ -182,7 +187,7 @@ def edit(folder, **changes) -> None:
     [
         (lambda f: (f / "model.json").write_text("{"), "damaged: not valid JSON"),
         (lambda f: (f / "model.json").write_text("[1]"), "does not describe a metabalance model"),
-        (lambda f: edit(f, format_version=99), "format version 99, this metabalance reads version 7"),
+        (lambda f: edit(f, format_version=99), "format version 99, this metabalance reads version 8"),
         (lambda f: edit(f, encoder=...), "damaged: KeyError"),
         (lambda f: edit(f, cosine_scale=-1), "damaged: ValueError.*cosine_scale must be above 0"),
         (lambda f: edit(f, classes=3), "damaged"),
@@ -202,11 +207,12 @@ def edit(folder, **changes) -> None:
         ),
         (lambda f: edit(f, adapted=True), r"has calibrations of \['meta'\]"),
         (lambda f: edit(f, classes={"dtype": "<i8", "values": [0, 1, 2]}), "its calibration is"),
-        (lambda f: edit(f, calibrations={"meta": {"scale": "x", "shift": [0, 0]}}), "damaged: ValueError"),
+        (lambda f: edit(f, calibrations={"meta": UNCALIBRATED | {"ratio": ["x"]}}), "damaged: ValueError"),
+        (lambda f: edit(f, calibrations={"meta": UNCALIBRATED | {"kind": "os.system"}}), "damaged: KeyError"),
         (lambda f: edit(f, encoder="text"), "damaged"),
         (lambda f: (f / "model.json").write_text("[" * 100_000), "damaged: not valid JSON"),
-        (lambda f: edit(f, format_version="7"), "format version '7', this metabalance reads version 7"),
-        (lambda f: edit(f, format_version=6), "use the version of metabalance that saved it, '0.1.0'"),
+        (lambda f: edit(f, format_version="8"), "format version '8', this metabalance reads version 8"),
+        (lambda f: edit(f, format_version=7), "use the version of metabalance that saved it, '0.1.0'"),
         (lambda f: edit(f, parameters=PARAMETERS | {"hidden_sizes": [10**9, 10**9]}), "cannot be built"),
         (lambda f: edit(f, parameters=PARAMETERS | {"n_members": 10**30}), "cannot be built"),
         (lambda f: edit(f, parameters=PARAMETERS | {"hidden_sizes": "__import__('os')"}), "cannot be built"),

@@ -86,11 +86,11 @@ def test_remedies_differ_from_the_naive_network_in_what_they_are(name, estimator
     classifier = build(name)
     found = classifier.get_params()
     assert type(classifier) is estimator
-    # Only the naive network, and what is made of its probabilities, keep to the training frequencies.
+    # Only the naive network, whose probabilities are corrected where it is, predicts the most probable class.
     weighted = "effective_number" in own.values()
-    prior = {} if name == "prior-corrected" else {"calibration": "balanced" if weighted else "auto"}
+    decision = {} if name == "prior-corrected" else {"decision": "balanced" if weighted else "auto"}
     naive = {option: value for option, value in build("naive").get_params().items() if option in found}
-    assert {**naive, **own, **prior} == found
+    assert {**naive, **own, **decision} == found
     assert resolve_method(name).post_hoc is post_hoc
 
 

@@ -16,16 +16,19 @@ from metabalance import (
     compare,
 )
 from metabalance.cli.data import load_data
+from metabalance.cli.decisions import read_decision, read_prior
 from metabalance.cli.errors import INTERRUPTED, complain, one_line_errors
 from metabalance.cli.options import (
     AugmentOption,
     BalanceByOption,
     CheckpointOption,
     DataArgument,
+    DecisionOption,
     DropOption,
     EpochsOption,
     ImageSizeOption,
     JobsOption,
+    PriorOption,
     ResumeOption,
     ScoringOption,
     SeedOption,
@@ -207,6 +210,8 @@ def fit_command(
         typer.Option(metavar="STRATEGY", help="Train plainly on batches drawn so, without MetaBalance."),
     ] = None,
     scoring: ScoringOption = None,
+    prior: PriorOption = None,
+    decision: DecisionOption = None,
     epochs: EpochsOption = 50,
     checkpoint: CheckpointOption = None,
     resume: ResumeOption = False,
@@ -217,9 +222,11 @@ def fit_command(
         raise ValueError("--sampler trains without MetaBalance: leave out --support and --query")
     check_folder(out, "--out", MODEL_FILES)
     check_checkpoint(checkpoint, resume)
+    decided = {"prior": read_prior(prior), "decision": read_decision(decision)}
     groups = {"--balance-by": balance_by or []}
     dataset, grouped = load_data(data, target, drop or [], image_size, groups, progress=shows_progress())
     shared: dict[str, Any] = {
+        **decided,
         "scoring": scoring,
         "augment": augment,
         "max_epochs": epochs,

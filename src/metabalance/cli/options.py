@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from metabalance.cli.decisions import FORMS
 from metabalance.datasets import BUILTIN
 from metabalance.estimators.batches import AUGMENTATIONS
 
@@ -89,4 +90,16 @@ CheckpointOption = Annotated[
 ]
 ResumeOption = Annotated[
     bool, typer.Option("--resume", help="Go on from what is in the folder of --checkpoint, if there is any.")
+]
+PriorOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SHARE",
+        help="Share of the rarer of two classes where the model will be used, or balanced.",
+        show_default="as in DATA",
+    ),
+]
+DecisionOption = Annotated[
+    str | None,
+    typer.Option(metavar="RULE", help=f"Which label is predicted: {FORMS}.", show_default="balanced"),
 ]

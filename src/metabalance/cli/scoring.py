@@ -74,7 +74,7 @@ def score_table(model: Any, frame: pd.DataFrame) -> pd.DataFrame:
 
 def _with_predictions(model: Any, frame: pd.DataFrame, rows: Any) -> pd.DataFrame:
     probabilities = model.predict_proba(rows)
-    added = {"prediction": model.classes_[probabilities.argmax(axis=1)]}
+    added = {"prediction": model.decide(probabilities)}
     added |= {f"probability_{label}": probabilities[:, code] for code, label in enumerate(model.classes_)}
     taken = [name for name in added if name in frame.columns]
     if taken:

@@ -8,22 +8,20 @@ from contextlib import ExitStack
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from metabalance.estimators.batches import Changes
-from metabalance.estimators.calibration import Calibration
 from metabalance.estimators.checkpoints import NOT_ROUTED, chosen_checkpoint, made_of, refuse_callbacks
 from metabalance.estimators.choices import choose_module
-from metabalance.estimators.free_parameters import FreeParameters
 from metabalance.estimators.layout import TableLayout, describe_table
 from metabalance.estimators.loops import make_loop
-from metabalance.estimators.losses import calibration_prior, choose_loss, cosine_scale, loss_on_outputs
+from metabalance.estimators.losses import choose_loss, cosine_scale, decision_aim, loss_on_outputs
+from metabalance.estimators.outputs import Output, check_output_parameters
 from metabalance.estimators.parameters import check_shared_parameters
 from metabalance.estimators.persistence import load_model, save_model
+from metabalance.estimators.predicting import PredictingNetwork
 from metabalance.estimators.prepared import Prepared, prepare_rows
 from metabalance.estimators.scoring import choose_score
 from metabalance.estimators.trained import REFIT_BROKEN_OFF, REFIT_CHANGES_NOTHING, Trained, train_again
@@ -36,7 +34,6 @@ from metabalance.training import (
     Part,
     Saver,
     UpdateRule,
-    embed_rows,
     is_small,
     look_at_members,
     look_at_parts,
@@ -51,7 +48,7 @@ from metabalance.training import (
 WATCHED_ROWS = 1024
 
 
-class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
+class ImbalancedClassifier(PredictingNetwork, ABC):
     """The template of a fit; subclasses say which update rule trains and which parameters predict."""
 
     # Set by the subclasses' constructors, whose signatures scikit-learn reads; not all have the last two.
@@ -77,6 +74,8 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
     refit: bool
     scoring: Any
     calibration: str | None
+    prior: Any
+    decision: Any
     callbacks: Any
     device: Any
     random_state: Any
@@ -100,10 +99,6 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
     @abstractmethod
     def _strategies(self) -> tuple[Any, ...]:
         """The sampling strategies that rows are drawn by."""
-
-    def _predicts_adapted(self, module: nn.Module, rows: Tensor) -> bool:
-        """Whether predictions of such encoded rows (and early stopping) use the adapted parameters."""
-        return False
 
     def fit(
         self, X: Any, y: Any, balance_by: Any = None, checkpoint: Any = None, resume: bool = False
@@ -211,7 +206,7 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
                 return look_at_members(predict_now, train, prepared.holdouts, watched)
 
             scores = EpochScores(
-                look_at(self._predicts_adapted(module, train.x)),
+                look_at(self._predicts_adapted(module, train.x.ndim)),
                 choose_score(self.scoring, classes, np.bincount(codes)),
                 majority=int(np.bincount(codes).argmax()),
             )
@@ -245,13 +240,21 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
             balance_by=balance_by,
         )
 
-    def _calibrate(self, look: Look, classes: NDArray[Any], codes: NDArray[np.int64]) -> Calibration | None:
-        """Fit the calibration to the held-out rows, if it is wanted and there are such."""
+    def _calibrate(self, look: Look, classes: NDArray[Any], codes: NDArray[np.int64]) -> Output | None:
+        """Fit what is made of the outputs to the held-out rows, if it is wanted and there are such."""
         _, held_out = look()
         if self.calibration is None or held_out is None:
             return None
-        prior = calibration_prior(self.calibration, self.class_weight, classes, codes)
-        return Calibration.fit(held_out.probabilities, held_out.codes, prior)
+        return Output.fit(
+            held_out.probabilities,
+            held_out.codes,
+            classes=classes,
+            counts=np.bincount(codes).astype(float),
+            kind=self.calibration,
+            prior=self.prior,
+            decision=self.decision,
+            aim=decision_aim(self.class_weight, classes, codes),
+        )
 
     def _cross_fits(self) -> bool:
         """Whether every member holds out rows of its own, so that all rows are trained on and judge.
@@ -287,44 +290,8 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
         """Raise ValueError or TypeError for parameters that no data could be fitted with."""
         self.check_free_parameters()
         check_shared_parameters(self)
+        check_output_parameters(self.calibration, self.prior, self.decision, bool(self.early_stopping))
         self._check_own_parameters()
-
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Return class probabilities, shape (n_rows, n_classes), columns in the order of ``classes_``.
-
-        They are calibrated on held-out rows, as ``calibration`` says: by default to classes of equal
-        frequency, so that a rare class is predicted where a row speaks more for it than for the others. With
-        ``calibration="training"`` they are risks in data like those of `fit`. Uncalibrated ones (None) speak
-        of whatever the sampling and the loss made of the class frequencies.
-        """
-        check_is_fitted(self)
-        x = torch.from_numpy(self.encoder_.transform(X)).to(self.device_)
-        adapted = self._predicts_adapted(self.module_, x)
-        probabilities = predict_probabilities(self.module_, x, self.adapted_parameters_ if adapted else None)
-        calibration = self.calibrations_["adapted" if adapted else "meta"]
-        return probabilities if calibration is None else calibration(probabilities)
-
-    def embed(self, X: Any) -> NDArray[np.float32]:
-        """Return what the network's last layer sees of rows X, of length 1 each, shape (n_rows, d).
-
-        It is that of the parameters that predict. The default network of images can say it, and so can a
-        module of your own that has a method ``embed``; see also `FaceEmbedder`.
-
-        Raises
-        ------
-        TypeError
-            If the network has no such method.
-        """
-        check_is_fitted(self)
-        x = torch.from_numpy(self.encoder_.transform(X)).to(self.device_)
-        adapted = self._predicts_adapted(self.module_, x)
-        return embed_rows(self.module_, x, self.adapted_parameters_ if adapted else None)
-
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Return the most probable label of each row, shape (n_rows,)."""
-        probabilities = self.predict_proba(X)
-        labels: NDArray[Any] = self.classes_[probabilities.argmax(axis=1)]
-        return labels
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the fitted estimator as a folder with safetensors and JSON (no pickle).
@@ -363,23 +330,3 @@ class ImbalancedClassifier(FreeParameters, ClassifierMixin, BaseEstimator, ABC):
         """
         estimator: Self = load_model({cls.__name__: cls}, path, module, device)
         return estimator
-
-    def __sklearn_tags__(self) -> Any:
-        """Tell scikit-learn that missing values are welcome."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
-
-    def set_fitted_input(
-        self, encoder: Any, classes: NDArray[Any], input_shape: tuple[int, ...], device: torch.device
-    ) -> None:
-        """Set the fitted attributes that describe the input and the classes."""
-        self.encoder_ = encoder
-        self.classes_ = classes
-        self.input_shape_ = input_shape
-        self.device_ = device
-        self.n_features_in_ = encoder.n_features_in_
-        if "feature_names_in_" in vars(self):
-            delattr(self, "feature_names_in_")  # of an earlier fit
-        if encoder.feature_names_in_ is not None:
-            self.feature_names_in_ = np.asarray(encoder.feature_names_in_, dtype=object)

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
-PRIORS = ("balanced", "training")
 MOST_ROWS = 20_000  # of a class that are fitted to: more would change next to nothing
 PSEUDO_ROWS = 3.0  # that speak for leaving a class as it is
 _SMALLEST = 1e-12  # probability of which a logarithm is taken
@@ -39,7 +38,11 @@ class Calibration:
 
     @classmethod
     def fit(
-        cls, probabilities: NDArray[np.float64], codes: NDArray[np.int64], prior: NDArray[np.float64]
+        cls,
+        probabilities: NDArray[np.float64],
+        codes: NDArray[np.int64],
+        prior: NDArray[np.float64],
+        scaled: bool = True,
     ) -> Self:
         """Fit scale and shift to held-out rows by their cross-entropy, each class weighing as the prior says.
 
@@ -51,6 +54,8 @@ class Calibration:
             Every class occurs.
         prior : array of shape (K,)
             Frequencies of the classes that the probabilities are to speak of; only ratios matter.
+        scaled : bool, default=True
+            Whether the scale is fitted, too, or stays 1.
         """
         n_classes = probabilities.shape[1]
         fitted_to = np.concatenate([_evenly(np.flatnonzero(codes == code)) for code in range(n_classes)])
@@ -82,7 +87,7 @@ class Calibration:
             np.zeros(1 + n_classes),
             jac=True,
             method="L-BFGS-B",
-            bounds=[(-3, 3)] + [(None, None)] * n_classes,
+            bounds=[(-3, 3) if scaled else (0, 0)] + [(None, None)] * n_classes,
         )
         return cls(float(np.exp(found.x[0])), tuple(found.x[1:].tolist()))
 

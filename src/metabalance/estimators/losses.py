@@ -136,17 +136,13 @@ def _class_weights(class_weight: Any, classes: NDArray[Any], codes: NDArray[np.i
     return weights
 
 
-def calibration_prior(
-    calibration: str, class_weight: Any, classes: NDArray[Any], codes: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Class frequencies that probabilities are calibrated to; weights of the user's own count in "auto".
+def decision_aim(class_weight: Any, classes: NDArray[Any], codes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Class frequencies at which the decision "auto" is to be right most often.
 
-    With class weights, "auto" is what the weighted loss aims at: the frequencies times the weights, which is
+    Equal ones; with class weights what the weighted loss aims at, the frequencies times the weights, which is
     equal ones for "balanced" weights.
     """
+    if class_weight is None:
+        return np.ones(len(classes))
     counts = np.bincount(codes, minlength=len(classes)).astype(float)
-    if calibration == "training":
-        return counts
-    if calibration == "auto" and class_weight is not None:
-        return counts * _class_weights(class_weight, classes, codes)
-    return np.ones(len(classes))
+    return counts * _class_weights(class_weight, classes, codes)

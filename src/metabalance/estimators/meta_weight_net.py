@@ -39,7 +39,8 @@ class MetaWeightNetClassifier(ImbalancedClassifier):
         ``torch.vmap`` can take apart.
     module, n_members, hidden_sizes, dropout, numerical_embedding, n_bins, class_weight, \
 label_smoothing, augment, optimizer, lr, weight_decay, max_grad_norm, ema_decay, lr_schedule, max_epochs, \
-early_stopping, validation_fraction, refit, scoring, calibration, callbacks, device, random_state, verbose
+early_stopping, validation_fraction, refit, scoring, calibration, prior, decision, callbacks, device, \
+random_state, verbose
         As in `NeuralClassifier`.
     **module_and_optimizer_parameters
         ``module__…`` and ``optimizer__…``.
@@ -103,6 +104,8 @@ early_stopping, validation_fraction, refit, scoring, calibration, callbacks, dev
         refit: bool = False,
         scoring: Any = None,
         calibration: str | None = "auto",
+        prior: Any = "training",
+        decision: Any = "auto",
         callbacks: Any = None,
         device: Any = "auto",
         random_state: Any = None,
@@ -137,6 +140,8 @@ early_stopping, validation_fraction, refit, scoring, calibration, callbacks, dev
         self.refit = refit
         self.scoring = scoring
         self.calibration = calibration
+        self.prior = prior
+        self.decision = decision
         self.callbacks = callbacks
         self.device = device
         self.random_state = random_state

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from metabalance.estimators.base import ImbalancedClassifier
 from metabalance.estimators.loops import sure_epochs
@@ -58,8 +58,8 @@ class MetaBalanceClassifier(ImbalancedClassifier):
         ones. May be changed after the fit.
     module, n_members, hidden_sizes, dropout, numerical_embedding, n_bins, loss, \
 class_weight, label_smoothing, augment, optimizer, lr, weight_decay, max_grad_norm, ema_decay, lr_schedule, \
-max_epochs, early_stopping, validation_fraction, refit, scoring, calibration, callbacks, device, \
-random_state, verbose
+max_epochs, early_stopping, validation_fraction, refit, scoring, calibration, prior, decision, callbacks, \
+device, random_state, verbose
         As in `NeuralClassifier`. ``loss="logit_adjusted"`` is meant for natural batches: with balanced query
         batches, as they are by default, it corrects twice.
     mixing : {"mixup", "cutmix"}, `metabalance.nn.Mixing` or None, default=None
@@ -132,6 +132,8 @@ random_state, verbose
         refit: bool = False,
         scoring: Any = None,
         calibration: str | None = "auto",
+        prior: Any = "training",
+        decision: Any = "auto",
         callbacks: Any = None,
         device: Any = "auto",
         random_state: Any = None,
@@ -171,6 +173,8 @@ random_state, verbose
         self.refit = refit
         self.scoring = scoring
         self.calibration = calibration
+        self.prior = prior
+        self.decision = decision
         self.callbacks = callbacks
         self.device = device
         self.random_state = random_state
@@ -215,8 +219,8 @@ random_state, verbose
         )
         return MetaBalance(meta, stream)
 
-    def _predicts_adapted(self, module: nn.Module, rows: Tensor) -> bool:
+    def _predicts_adapted(self, module: nn.Module, n_dimensions: int) -> bool:
         check_choice("predict_with", self.predict_with, PREDICT_WITH)
         if self.predict_with == "auto":
-            return rows.ndim > TABLE_DIMENSIONS or bool(tracked_norms(module))
+            return n_dimensions > TABLE_DIMENSIONS or bool(tracked_norms(module))
         return self.predict_with == "adapted"

@@ -21,7 +21,7 @@ from torch import Tensor
 from metabalance.files import remove_unfinished, write_atomically
 
 FORMAT = "metabalance-model"
-FORMAT_VERSION = 7
+FORMAT_VERSION = 8
 DESCRIPTION_FILE = "model.json"
 WEIGHTS_NAME = re.compile(r"weights-[0-9a-f]{16}\.safetensors")
 

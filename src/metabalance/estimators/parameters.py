@@ -7,7 +7,6 @@ import numpy as np
 from skorch.callbacks import Callback
 
 from metabalance.estimators.batches import check_augment, check_mixing
-from metabalance.estimators.calibration import PRIORS
 from metabalance.estimators.layout import EMBEDDINGS
 from metabalance.estimators.loops import SCHEDULES
 from metabalance.estimators.losses import check_label_smoothing
@@ -83,13 +82,6 @@ def check_shared_parameters(estimator: Any) -> None:
     if not isinstance(estimator.early_stopping, bool | np.bool_):
         check_positive_int("early_stopping", estimator.early_stopping)
     check_scoring(estimator.scoring)
-    if estimator.calibration is not None:
-        check_choice("calibration", estimator.calibration, ("auto", *PRIORS))
-        if estimator.calibration != "auto" and not estimator.early_stopping:
-            raise ValueError(
-                f"calibration={estimator.calibration!r} needs held-out rows, which early_stopping=False does "
-                "not leave: set early_stopping, or calibration=None"
-            )
     _check_callbacks(estimator.callbacks)
     _check_refit(estimator)
     check_number("validation_fraction", estimator.validation_fraction, above=0, below=1)

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from metabalance.estimators.calibration import Calibration
 from metabalance.estimators.layout import TableLayout
 from metabalance.estimators.model_files import (
     DESCRIPTION_FILE,
@@ -17,6 +16,7 @@ from metabalance.estimators.model_files import (
     read_weights,
     write_model_files,
 )
+from metabalance.estimators.outputs import Output
 from metabalance.estimators.parameters import check_number
 from metabalance.estimators.tables import encoder_from_state
 from metabalance.meta.statistics import statistics_names
@@ -98,7 +98,7 @@ def load_model(
         saved_layout = description["layout"]
         layout = None if saved_layout is None else TableLayout.from_state(saved_layout)
         calibrations = {
-            name: None if state is None else Calibration.from_state(state)
+            name: None if state is None else Output.from_state(state)
             for name, state in description["calibrations"].items()
         }
         input_shape = tuple(description["input_shape"])

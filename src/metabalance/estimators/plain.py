@@ -105,11 +105,20 @@ class NeuralClassifier(ImbalancedClassifier):
         scikit-learn scorer that early stopping follows; None is refinement, minus the cross-entropy of the
         held-out rows once their probabilities are calibrated (Berta et al. 2025), with each class weighing as
         the square root of its size.
-    calibration : {"auto", "balanced", "training"} or None, default="auto"
-        What class frequencies the probabilities speak of, and so which class is predicted: equal ones, those
-        of the training rows, or what training made of them (None). Temperature and class biases are fitted
-        to held-out rows. "auto" is "balanced" where early stopping holds rows out, and None elsewhere; with a
-        ``class_weight`` it is the training frequencies times the weights.
+    calibration : {"auto", "temperature", "prior", "isotonic"} or None, default="auto"
+        How held-out rows turn what the network says into probabilities at the frequencies of training: by a
+        temperature and a bias for each class (Guo et al. 2017), by biases only, or by isotonic regression,
+        which makes ties and needs hundreds of rare rows. "auto" is "temperature" where early stopping holds
+        rows out, and None elsewhere: what training made of it.
+    prior : {"training", "balanced"}, float or dict, default="training"
+        Class frequencies where predictions are used, which ``predict_proba`` speaks of: those of `fit`, equal
+        ones, the share of the rarer of two classes, or the frequency of each label.
+    decision : {"auto", "balanced", "most_probable"} or object, default="auto"
+        What `predict` makes of probabilities. "balanced" treats a miss of any class alike, whatever its size,
+        which is what balanced accuracy asks for; so is "auto", with ``class_weight`` of classes as frequent
+        as their rows and weights say. For two classes also `metabalance.Costs`,
+        `metabalance.RecallAtLeast`, `metabalance.PrecisionAtLeast` or `metabalance.AlertsAtMost`, whose
+        threshold is chosen on held-out rows.
     callbacks : list of skorch callbacks, optional
         Run after ours and before early stopping: at the end of an epoch they find the averaged parameters in
         the network (``ema_decay``). One that raises KeyboardInterrupt at the end of an epoch ends
@@ -132,8 +141,9 @@ class NeuralClassifier(ImbalancedClassifier):
     module_ : torch.nn.Module
         The trained network, in evaluation mode.
     calibrations_ : dict
-        For "meta", and "adapted" where there are adapted parameters, a callable that calibrates
-        probabilities, or None.
+        For "meta", and "adapted" where there are adapted parameters, what held-out rows made of the outputs,
+        or None: a callable, with ``decide`` and ``threshold`` (of two classes, the probability of
+        ``classes_[1]`` from which it is predicted).
     history_ : list of dict
         For each epoch: train_loss, recall of the majority class and mean recall of the others on training and
         on held-out rows, valid_loss and valid_score.
@@ -182,6 +192,8 @@ class NeuralClassifier(ImbalancedClassifier):
         refit: bool = False,
         scoring: Any = None,
         calibration: str | None = "auto",
+        prior: Any = "training",
+        decision: Any = "auto",
         callbacks: Any = None,
         device: Any = "auto",
         random_state: Any = None,
@@ -215,6 +227,8 @@ class NeuralClassifier(ImbalancedClassifier):
         self.refit = refit
         self.scoring = scoring
         self.calibration = calibration
+        self.prior = prior
+        self.decision = decision
         self.callbacks = callbacks
         self.device = device
         self.random_state = random_state

@@ -2,8 +2,7 @@
 
 import difflib
 import math
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,17 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import get_scorer, get_scorer_names
 
 from metabalance.estimators.calibration import refinement
+
+Codes = NDArray[np.int64]
+
+
+class Score(Protocol):
+    """Higher is better."""
+
+    def __call__(
+        self, probabilities: NDArray[np.float64], codes: Codes, predicted: Codes | None = None, /
+    ) -> float:
+        """Return the score of probabilities of shape (n, K), true codes and predicted ones of shape (n,)."""
 
 
 def check_scoring(scoring: Any) -> None:
@@ -31,10 +41,11 @@ def ranking_scorer(n_classes: int) -> str:
     return "roc_auc" if n_classes == 2 else "roc_auc_ovr"
 
 
-def choose_score(
-    scoring: Any, classes: NDArray[Any], counts: NDArray[np.int64]
-) -> Callable[[NDArray[np.float64], Any], float]:
+def choose_score(scoring: Any, classes: NDArray[Any], counts: NDArray[np.int64]) -> Score:
     """Return score(probabilities, codes) from a scikit-learn scorer, its name, or None for refinement.
+
+    A third argument, the codes of the classes that are predicted, takes the place of the most probable ones
+    where a scorer looks at labels.
 
     ROC-AUC of two classes is computed here: on small data scikit-learn's checks would cost a tenth of the
     fit. A scorer given by name sees codes instead of labels, with 1 for the rarer of two classes: names like
@@ -42,9 +53,9 @@ def choose_score(
     user's own labels.
     """
     if scoring is None:
-        return refinement
+        return lambda probabilities, codes, predicted=None: refinement(probabilities, codes)
     if scoring == "roc_auc" and len(classes) == 2:
-        return roc_auc
+        return lambda probabilities, codes, predicted=None: roc_auc(probabilities, codes)
     if scoring == "roc_auc":
         raise ValueError(f"scoring='roc_auc' is for two classes, got {len(classes)}: use 'roc_auc_ovr'")
     scorer = get_scorer(scoring)
@@ -52,10 +63,14 @@ def choose_score(
     labels = np.arange(len(classes)) if by_name else classes
     swapped = by_name and len(classes) == 2 and counts[1] > counts[0]
 
-    def score(probabilities: NDArray[np.float64], codes: NDArray[np.int64]) -> float:
+    def score(
+        probabilities: NDArray[np.float64], codes: NDArray[np.int64], predicted: Codes | None = None
+    ) -> float:
+        predicted = probabilities.argmax(axis=1) if predicted is None else predicted
         if swapped:
-            probabilities, codes = probabilities[:, ::-1], 1 - codes
-        value = float(scorer(_FixedPredictions(probabilities, labels), codes, labels[codes]))
+            probabilities, codes, predicted = probabilities[:, ::-1], 1 - codes, 1 - predicted
+        fixed = _FixedPredictions(probabilities, labels[predicted], labels)
+        value = float(scorer(fixed, codes, labels[codes]))
         if not math.isfinite(value):
             raise ValueError(
                 f"scoring={scoring!r} gave {value} on the held-out rows: scores must be finite, use another "
@@ -99,10 +114,11 @@ def roc_auc(probabilities: NDArray[np.float64], codes: NDArray[np.int64]) -> flo
 
 
 class _FixedPredictions(ClassifierMixin, BaseEstimator):
-    """A fitted classifier, to a scorer, whose probabilities are known beforehand."""
+    """A fitted classifier, to a scorer, whose predictions are known beforehand."""
 
-    def __init__(self, probabilities: Any, classes: Any) -> None:
+    def __init__(self, probabilities: Any, labels: Any, classes: Any) -> None:
         self.probabilities = probabilities
+        self.labels = labels
         self.classes = classes
         self.classes_ = classes
 
@@ -110,4 +126,4 @@ class _FixedPredictions(ClassifierMixin, BaseEstimator):
         return self.probabilities
 
     def predict(self, X: Any) -> Any:
-        return self.classes_[self.probabilities.argmax(axis=1)]
+        return self.labels

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from metabalance.estimators.calibration import Calibration
 from metabalance.estimators.layout import TableLayout
 from metabalance.estimators.losses import count_members
+from metabalance.estimators.outputs import Output
 from metabalance.training import LateEarlyStopping, TrainingLoop
 
 REFIT_CHANGES_NOTHING = (
@@ -30,7 +30,7 @@ class Trained:
     adapted : dict of str to Tensor, or None
         θ' by parameter name, where there are adapted parameters.
     calibrations : dict
-        For "meta", and "adapted" where there is such, the calibration fitted to held-out rows, or None.
+        For "meta", and "adapted" where there is such, what held-out rows made of the outputs, or None.
     loop : TrainingLoop
         As training has left it.
     """
@@ -38,7 +38,7 @@ class Trained:
     module: nn.Module
     layout: TableLayout | None
     adapted: dict[str, torch.Tensor] | None
-    calibrations: dict[str, Calibration | None]
+    calibrations: dict[str, Output | None]
     loop: TrainingLoop
 
     @property

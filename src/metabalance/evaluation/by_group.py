@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 MEAN, ERROR, GAP = "mean", "se", "gap"
 
 
-def score_groups(y: Any, proba: Any, groups: Any, names: Sequence[str]) -> dict[str, dict[str, float]]:
+def score_groups(
+    y: Any, proba: Any, groups: Any, names: Sequence[str], predicted: Any = None
+) -> dict[str, dict[str, float]]:
     """Compute every metric of ``METRICS`` among the rows of each group that occurs.
 
     Parameters
     ----------
-    y, proba
+    y, proba, predicted
         As for `metabalance.evaluation.metrics.score_predictions`, with the same errors.
     groups : array of int, shape (n,)
         Codes into ``names``.
@@ -41,8 +43,9 @@ def score_groups(y: Any, proba: Any, groups: Any, names: Sequence[str]) -> dict[
     {'f': 1.0, 'm': 0.5}
     """
     codes, probabilities, of_row = np.asarray(y), np.asarray(proba), np.asarray(groups)
+    decided = probabilities.argmax(axis=1) if predicted is None else np.asarray(predicted)
     return {
-        name: score_predictions(codes[of_row == code], probabilities[of_row == code])
+        name: score_predictions(codes[of_row == code], probabilities[of_row == code], decided[of_row == code])
         for code, name in enumerate(names)
         if (of_row == code).any()
     }

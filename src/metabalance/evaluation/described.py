@@ -60,9 +60,10 @@ def describe_parts(splits: Sequence[Split], codes: Codes) -> str:
     return (
         f"Training parts have {rows} rows, {ratio:.1f} of the most frequent class for each of the rarest. "
         "Metrics are taken on the test parts as they are, at their own class frequencies. Balanced accuracy, "
-        "macro F1 and recalls are those of the most probable class, which favours methods whose "
-        "probabilities speak of equal class frequencies: all networks here but the naive one, and balanced "
-        "rivals. ROC-AUC and average precision do not depend on a threshold."
+        "macro F1 and recalls are those of the predicted class. Networks but the naive one predict as if "
+        "classes were equally frequent, and so do balanced and prior-corrected rivals; the others predict "
+        "the most probable class, which balanced accuracy does not ask for. ROC-AUC and average precision do "
+        "not depend on a threshold."
     )
 
 

@@ -14,6 +14,7 @@ from sklearn.utils import _safe_indexing
 
 from metabalance.estimators.attempts import Attempt, attempt
 from metabalance.estimators.base import ImbalancedClassifier
+from metabalance.estimators.labels import encode_known_labels
 from metabalance.estimators.splits import Codes
 from metabalance.evaluation.by_group import score_groups
 from metabalance.evaluation.comparison import FoldResult
@@ -99,39 +100,48 @@ def _fit_and_score(task: Task, data: Data, shared: Mapping[str, Any], random_sta
     fitted = time.perf_counter()
     if network is not None and network.interrupted_:
         raise KeyboardInterrupt
-    given = np.asarray(classifier.predict_proba(_safe_indexing(data.X, task.test)), dtype=np.float64)
+    X_test = _safe_indexing(data.X, task.test)
+    given = np.asarray(classifier.predict_proba(X_test), dtype=np.float64)
     predicted = time.perf_counter()
+    if isinstance(classifier, ImbalancedClassifier):
+        labels = classifier.decide(given)
+    else:
+        labels = classifier.predict(X_test)
     counts = np.bincount(np.searchsorted(classifier.classes_, y_train))
     y_test = data.codes[task.test]
     found = []
     for method in task.methods:
         proba = given if method.post_hoc is None else method.post_hoc(given, counts)
         proba = _columns_for_all(proba, classifier.classes_, data.classes)
+        # What is done to probabilities is done for the decision.
+        decided = encode_known_labels(labels, data.classes) if method.post_hoc is None else None
         result = FoldResult(
             method=method.info.name,
             split=task.split,
             seed=task.seed,
-            metrics=score_predictions(y_test, proba),
-            recall=dict(zip(map(str, data.classes), recall_per_class(y_test, proba).tolist(), strict=True)),
+            metrics=score_predictions(y_test, proba, decided),
+            recall=dict(
+                zip(map(str, data.classes), recall_per_class(y_test, proba, decided).tolist(), strict=True)
+            ),
             fit_seconds=fitted - started,
             predict_seconds=predicted - fitted,
             rows_drawn=None if network is None else network.rows_drawn_,
             y_true=y_test,
             proba=proba.astype(np.float32),
             history=() if network is None else tuple(network.history_),
-            by_group=_by_group(data, task, y_test, proba),
+            by_group=_by_group(data, task, y_test, proba, decided),
         )
         found.append(Fitted(result, None if search is None else describe(search.best_params_)))
     return found
 
 
 def _by_group(
-    data: Data, task: Task, y_test: Codes, proba: NDArray[np.float64]
+    data: Data, task: Task, y_test: Codes, proba: NDArray[np.float64], decided: Codes | None
 ) -> dict[str, dict[str, float]]:
     if data.report_by is None:
         return {}
     names, groups = data.report_by
-    return score_groups(y_test, proba, groups[task.test], names)
+    return score_groups(y_test, proba, groups[task.test], names, decided)
 
 
 def _columns_for_all(

@@ -73,20 +73,19 @@ def _network(estimator: type[ImbalancedClassifier] = NeuralClassifier, **own: An
 
 
 def _weighted(**own: Any) -> Build:
-    """By the effective number of rows, which is no prior to be calibrated to, whatever "auto" makes of it."""
+    """By the effective number of rows, which is no aim of decisions, whatever "auto" makes of it."""
 
     def build(shared: Mapping[str, Any], seed: int) -> BaseEstimator:
-        calibration = "balanced" if shared.get("early_stopping", True) else None
-        weighted = {"calibration": calibration, **shared, "class_weight": "effective_number"}
+        decision = "balanced" if shared.get("early_stopping", True) else "auto"
+        weighted = {"decision": decision, **shared, "class_weight": "effective_number"}
         return NeuralClassifier(**{**weighted, **own, "random_state": seed})
 
     return build
 
 
 def _naive(shared: Mapping[str, Any], seed: int) -> BaseEstimator:
-    calibration = "training" if shared.get("early_stopping", True) else None
     return NeuralClassifier(
-        **{"calibration": calibration, **shared, "sampler": "natural", "random_state": seed}
+        **{"decision": "most_probable", **shared, "sampler": "natural", "random_state": seed}
     )
 
 
@@ -105,7 +104,7 @@ def _fixed_methods() -> dict[str, Method]:
     networks = {
         "naive": (
             "Naive network",
-            "plain training on the data as they are, its probabilities those of the training frequencies",
+            "plain training on the data as they are; predicts the most probable class",
             _naive,
         ),
         "class-weighted": (

@@ -45,7 +45,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 "balanced_accuracy",
                 "Balanced accuracy",
                 True,
-                "Mean of the recalls of all classes, when the most probable class is predicted.",
+                "Mean of the recalls of all classes.",
             ),
             Metric(
                 "macro_f1",
@@ -70,25 +70,25 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 "ece",
                 "Calibration error",
                 False,
-                "Expected calibration error: mean distance between the probability of the predicted class "
-                "and how often it is right, in 15 bins.",
+                "Expected calibration error: mean distance between the highest probability and how often "
+                "that class is right, in 15 bins.",
             ),
         )
     }
 )
 
 
-def score_predictions(y: Any, proba: Any) -> dict[str, float]:
+def score_predictions(y: Any, proba: Any, predicted: Any = None) -> dict[str, float]:
     """Compute every metric of ``METRICS``, in that order.
 
-    Decisions are the most probable class. A class that does not occur in ``y`` is left out of the means over
+    A class that does not occur in ``y`` is left out of the means over
     classes. With fewer than two classes in ``y`` there is nothing to rank: ``roc_auc`` and
     ``average_precision`` are NaN.
 
     - ``brier`` is the mean over rows of Σ_k (p_k − 1[y = k])² / 2. The half makes it the usual
       mean of (p_1 − y)² for two classes.
     - ``ece`` is Σ_b |B_b| / n · |acc(B_b) − conf(B_b)| over 15 bins of equal width (b/15, (b+1)/15] of the
-      predicted class's probability; acc is the share of right predictions in a bin and conf its mean
+      most probable class's probability; acc is how often that class is right in a bin and conf its mean
       probability (Guo et al., "On calibration of modern neural networks", ICML 2017, equation 3).
 
     Parameters
@@ -97,6 +97,8 @@ def score_predictions(y: Any, proba: Any) -> dict[str, float]:
         True classes as codes 0 … K−1.
     proba : array-like of float, shape (n, K)
         Probabilities; each row sums to 1.
+    predicted : array-like of int, shape (n,), optional
+        Codes of the predicted classes; the most probable ones by default.
 
     Returns
     -------
@@ -118,7 +120,7 @@ def score_predictions(y: Any, proba: Any) -> dict[str, float]:
     (1.0, 0.75, 0.1367)
     """
     codes, proba = _checked(y, proba)
-    predicted = proba.argmax(axis=1)
+    predicted = _decided(predicted, proba)
     occurring = np.unique(codes)
     recalls = recall_score(codes, predicted, labels=occurring, average=None, zero_division=0)
     roc_auc, average_precision = _ranking(codes, proba)
@@ -130,17 +132,17 @@ def score_predictions(y: Any, proba: Any) -> dict[str, float]:
         "macro_f1": f1_score(codes, predicted, labels=occurring, average="macro", zero_division=0),
         "geometric_mean": recalls.prod() ** (1.0 / len(occurring)),
         "brier": np.square(proba - onehot).sum(axis=1).mean() / 2.0,
-        "ece": _calibration_error(codes == predicted, proba.max(axis=1)),
+        "ece": _calibration_error(codes == proba.argmax(axis=1), proba.max(axis=1)),
     }
     return {name: float(scores[name]) for name in METRICS}
 
 
-def recall_per_class(y: Any, proba: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Share of each class's rows for which it is the most probable class.
+def recall_per_class(y: Any, proba: Any, predicted: Any = None) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Share of each class's rows for which it is predicted.
 
     Parameters
     ----------
-    y, proba
+    y, proba, predicted
         As for `score_predictions`, with the same errors.
 
     Returns
@@ -158,9 +160,27 @@ def recall_per_class(y: Any, proba: Any) -> np.ndarray[Any, np.dtype[np.float64]
     recall = np.full(proba.shape[1], np.nan)
     occurring = np.unique(codes)
     recall[occurring] = recall_score(
-        codes, proba.argmax(axis=1), labels=occurring, average=None, zero_division=0
+        codes, _decided(predicted, proba), labels=occurring, average=None, zero_division=0
     )
     return recall
+
+
+def _decided(predicted: Any, proba: Array) -> Array:
+    """The predicted classes, checked."""
+    if predicted is None:
+        most_probable: Array = proba.argmax(axis=1)
+        return most_probable
+    codes = np.asarray(predicted)
+    if codes.shape != (len(proba),) or codes.dtype.kind not in "iu":
+        raise ValueError(
+            f"predicted must be one code of a class for each of {len(proba)} rows, got {codes.dtype} of "
+            f"shape {codes.shape}"
+        )
+    if len(codes) and not 0 <= codes.min() <= codes.max() < proba.shape[1]:
+        raise ValueError(
+            f"predicted holds codes from {codes.min()} to {codes.max()}, proba has {proba.shape[1]} columns"
+        )
+    return codes
 
 
 def _ranking(codes: Array, proba: Array) -> tuple[float, float]:

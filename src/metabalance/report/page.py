@@ -62,8 +62,7 @@ PICTURES = (
     ),
     Picture(
         "Recall of every class",
-        "Share of the rows of a class that are given its label, with the most probable class as the label. "
-        "Row counts are those of the whole data.",
+        "Share of the rows of a class that are given its label. Row counts are those of the whole data.",
         recall_figure,
         wide=True,
     ),

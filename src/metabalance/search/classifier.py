@@ -295,7 +295,8 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         check_consistent_length(X, codes)
         scoring = self._scoring_of(len(best.classes_))
         score = choose_score(scoring, best.classes_, self._class_counts)
-        return score(best.predict_proba(X), codes)
+        proba = best.predict_proba(X)
+        return score(proba, codes, encode_known_labels(best.decide(proba), best.classes_))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the best candidate's model to a folder, and with it the results of the search as JSON.

@@ -15,6 +15,7 @@ from sklearn.utils import _safe_indexing
 from metabalance.estimators import MetaBalanceClassifier
 from metabalance.estimators.attempts import Attempt, attempt
 from metabalance.estimators.kept import KeptResults
+from metabalance.estimators.labels import encode_known_labels
 from metabalance.estimators.prepared import Prepared
 from metabalance.estimators.scoring import choose_score
 from metabalance.estimators.workers import in_processes
@@ -86,7 +87,9 @@ def fit_and_score(net: MetaBalanceClassifier, fold: Fold, task: Task) -> Attempt
             raise KeyboardInterrupt
         fitted = time.perf_counter()
         score = choose_score(task.scoring, task.classes, np.bincount(task.codes))
-        value = score(net.predict_proba(_safe_indexing(task.X, fold.test)), task.codes[fold.test])
+        proba = net.predict_proba(_safe_indexing(task.X, fold.test))
+        predicted = encode_known_labels(net.decide(proba), task.classes)
+        value = score(proba, task.codes[fold.test], predicted)
         return Trial(value, fitted - started, time.perf_counter() - fitted, net.rows_drawn_)
 
     return attempt(run)

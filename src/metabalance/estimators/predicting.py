@@ -1,0 +1,97 @@
+"""A fitted network as scikit-learn knows classifiers: probabilities, labels, embeddings."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from metabalance.estimators.free_parameters import FreeParameters
+from metabalance.estimators.outputs import Output
+from metabalance.training import embed_rows, predict_probabilities
+
+
+class PredictingNetwork(FreeParameters, ClassifierMixin, BaseEstimator):
+    """What a classifier does once its fit has set these attributes."""
+
+    module_: nn.Module
+    adapted_parameters_: dict[str, Tensor] | None
+    calibrations_: dict[str, Output | None]
+
+    def _predicts_adapted(self, module: nn.Module, n_dimensions: int) -> bool:
+        """Whether predictions of rows with so many dimensions (and early stopping) use θ'."""
+        return False
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return class probabilities, shape (n_rows, n_classes), columns in the order of ``classes_``.
+
+        They are risks: calibrated on held-out rows, and those of data in which classes are as frequent as
+        ``prior`` says, by default as in `fit`. Uncalibrated ones (``calibration=None``, or nothing held out)
+        speak of whatever the sampling and the loss made of the class frequencies.
+        """
+        check_is_fitted(self)
+        x = torch.from_numpy(self.encoder_.transform(X)).to(self.device_)
+        adapted = self._now_predicts_adapted
+        probabilities = predict_probabilities(self.module_, x, self.adapted_parameters_ if adapted else None)
+        output = self.calibrations_["adapted" if adapted else "meta"]
+        return probabilities if output is None else output(probabilities)
+
+    @property
+    def _now_predicts_adapted(self) -> bool:
+        return self._predicts_adapted(self.module_, 1 + len(self.input_shape_))
+
+    def decide(self, probabilities: Any) -> NDArray[Any]:
+        """Return the label that `predict` makes of each row of `predict_proba`, shape (n_rows,)."""
+        check_is_fitted(self)
+        output = self.calibrations_["adapted" if self._now_predicts_adapted else "meta"]
+        probabilities = np.asarray(probabilities)
+        codes = probabilities.argmax(axis=1) if output is None else output.decide(probabilities)
+        labels: NDArray[Any] = self.classes_[codes]
+        return labels
+
+    def embed(self, X: Any) -> NDArray[np.float32]:
+        """Return what the network's last layer sees of rows X, of length 1 each, shape (n_rows, d).
+
+        It is that of the parameters that predict. The default network of images can say it, and so can a
+        module of your own that has a method ``embed``; see also `FaceEmbedder`.
+
+        Raises
+        ------
+        TypeError
+            If the network has no such method.
+        """
+        check_is_fitted(self)
+        x = torch.from_numpy(self.encoder_.transform(X)).to(self.device_)
+        adapted = self.adapted_parameters_ if self._now_predicts_adapted else None
+        return embed_rows(self.module_, x, adapted)
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the label of each row that ``decision`` chooses, shape (n_rows,).
+
+        By default a miss of any class counts alike, whatever its size, so that a rare class is predicted
+        where a row speaks more for it than for the others: not where its probability is the largest.
+        """
+        return self.decide(self.predict_proba(X))
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn that missing values are welcome."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def set_fitted_input(
+        self, encoder: Any, classes: NDArray[Any], input_shape: tuple[int, ...], device: torch.device
+    ) -> None:
+        """Set the fitted attributes that describe the input and the classes."""
+        self.encoder_ = encoder
+        self.classes_ = classes
+        self.input_shape_ = input_shape
+        self.device_ = device
+        self.n_features_in_ = encoder.n_features_in_
+        if "feature_names_in_" in vars(self):
+            delattr(self, "feature_names_in_")  # of an earlier fit
+        if encoder.feature_names_in_ is not None:
+            self.feature_names_in_ = np.asarray(encoder.feature_names_in_, dtype=object)
