@@ -36,6 +36,9 @@ class Constant(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X):
         return np.column_stack([np.full(len(X), 1 - self.probability), np.full(len(X), self.probability)])
 
+    def predict(self, X):
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
 
 def test_metrics_are_those_of_the_same_folds_done_by_hand(data) -> None:
     X, y = data

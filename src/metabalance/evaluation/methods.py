@@ -52,7 +52,10 @@ PostHoc = Callable[[NDArray[np.float64], NDArray[np.int64]], NDArray[np.float64]
 
 @runtime_checkable
 class GivesProbabilities(Protocol):
-    """A classifier with ``predict_proba``."""
+    """A classifier with ``predict`` and ``predict_proba``."""
+
+    def predict(self, X: Any) -> Any:
+        """Return labels."""
 
     def predict_proba(self, X: Any) -> Any:
         """Return class probabilities."""
@@ -263,8 +266,8 @@ def resolve_method(spec: Any) -> Method:
     if isinstance(name, str) and isinstance(classifier, BaseEstimator) and is_classifier(classifier):
         if not isinstance(classifier, GivesProbabilities):
             raise TypeError(
-                f"{name}: a comparison needs probabilities, but {type(classifier).__name__} has no "
-                "predict_proba; wrap it in sklearn.calibration.CalibratedClassifierCV"
+                f"{name}: a comparison needs labels and probabilities, {type(classifier).__name__} has no "
+                "predict_proba, or no predict; wrap it in sklearn.calibration.CalibratedClassifierCV"
             )
         info = MethodInfo(name, name, _family(classifier), f"your own {type(classifier).__name__}")
         return Method(info, lambda shared, seed: _seeded_copy(classifier, seed))
