@@ -55,7 +55,7 @@ def test_labels_of_any_kind(estimator, binary, labels) -> None:
 @EACH
 def test_many_classes(estimator, three_classes) -> None:
     X, y = three_classes
-    net = estimator(**{**QUICK, "max_epochs": 10}).fit(X, y)
+    net = estimator(**{**QUICK, "max_epochs": 10}, decision="most_probable").fit(X, y)
     proba = net.predict_proba(X)
     assert proba.shape == (400, 3)
     np.testing.assert_allclose(proba.sum(axis=1), 1)

@@ -216,7 +216,7 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         check_every_class(splits, codes, labels)
         folds = [Fold(train, test, (fold_seed + place) % 2**31) for place, (train, test) in enumerate(splits)]
         task = Task(X, codes, classes, self._scoring_of(len(classes)), groups)
-        kept = None if kept_in is None else kept_trials(kept_in, self, base, task, folds)
+        trials = None if kept_in is None else kept_trials(kept_in, self, base, task, folds)
 
         workers = Workers(self.n_jobs, self.verbose)
         with opened_memory(self.memory) as memory:
@@ -228,7 +228,7 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
                 pools.left_out,
             )
             rounds = plan_rounds(len(candidates), base.max_epochs, self.halving)
-            entries = run_rounds(base, candidates, pools.given, rounds, folds, task, workers, kept)
+            entries = run_rounds(base, candidates, pools.given, rounds, folds, task, workers, trials)
         for line in one_of_each_kind(workers.warnings):
             warnings.warn(line, UserWarning, stacklevel=2)
 
@@ -247,8 +247,10 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             # All epochs, unless the rounds that had more than the winner's failed: the fit would, too.
             epochs = entries[self.best_index_].epochs
             best = seeded_copy(base, refit_seed, **self.best_params_, max_epochs=epochs)
+            grouped = {} if balance_by is None else {"balance_by": balance_by}
             # Its own checkpoints are in the same folder, which is of this search.
-            self.best_estimator_ = best.fit(X, y, balance_by, kept_in, resume=kept_in is not None)
+            kept = {} if kept_in is None else {"checkpoint": kept_in, "resume": True}
+            self.best_estimator_ = best.fit(X, y, **grouped, **kept)
             self.refit_time_ = time.perf_counter() - started - self.search_seconds_
             self.rows_drawn_ += self.best_estimator_.rows_drawn_
         return self
