@@ -264,6 +264,10 @@ def make_encoder(X: Any, *, coded: bool = False) -> TableEncoder | ArrayEncoder:
     """
     if issparse(X):  # refused here, as callers may take rows of X before they fit the encoder
         raise TypeError("Sparse data was passed, but dense data is required. Use '.toarray()' to convert it.")
+    if X is None or isinstance(X, str | bytes | dict):
+        raise TypeError(
+            f"X must be a table or an array of rows, got {X!r:.80}: read files first, such as by pandas"
+        )
     is_table = isinstance(X, pd.DataFrame)
     ndim = 2 if is_table else np.asarray(X, dtype=object if isinstance(X, (list, tuple)) else None).ndim
     return ArrayEncoder() if ndim >= 3 else TableEncoder(coded=coded)
@@ -297,7 +301,7 @@ def _as_frame(X: Any) -> tuple[Any, list[str] | None]:
     """``X`` as a DataFrame, and its column names where they are strings."""
     if not isinstance(X, pd.DataFrame):
         # Lists may mix numbers and text: as objects, each column keeps its own kind.
-        rows = np.array(X, dtype=object) if isinstance(X, (list, tuple)) else X
+        rows = _listed(X) if isinstance(X, (list, tuple)) else X
         array = check_array(rows, dtype=None, ensure_all_finite=False, ensure_min_samples=0)
         return pd.DataFrame(array.astype(object) if array.dtype.kind == "U" else array, copy=False), None
     if X.shape[1] == 0:
@@ -315,6 +319,15 @@ def _as_frame(X: Any) -> tuple[Any, list[str] | None]:
             "rename the columns with X.columns = X.columns.astype(str)"
         )
     return X, None
+
+
+def _listed(X: Any) -> Any:
+    """Rows in a list as an array of objects."""
+    rows = np.array(X, dtype=object)
+    lengths = {len(row) for row in rows if isinstance(row, list | tuple)} if rows.ndim == 1 else set()
+    if lengths:  # or else they would have made a second dimension
+        raise ValueError(f"the rows of X have different lengths: {', '.join(map(str, sorted(lengths)[:5]))}")
+    return rows
 
 
 def _labels(names: list[str] | None, n_columns: int) -> Iterator[str]:

@@ -249,7 +249,7 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             best = seeded_copy(base, refit_seed, **self.best_params_, max_epochs=epochs)
             grouped = {} if balance_by is None else {"balance_by": balance_by}
             # Its own checkpoints are in the same folder, which is of this search.
-            kept = {} if kept_in is None else {"checkpoint": kept_in, "resume": True}
+            kept: dict[str, Any] = {} if kept_in is None else {"checkpoint": kept_in, "resume": True}
             self.best_estimator_ = best.fit(X, y, **grouped, **kept)
             self.refit_time_ = time.perf_counter() - started - self.search_seconds_
             self.rows_drawn_ += self.best_estimator_.rows_drawn_
