@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metabalance.estimators.calibration import Calibration
 from metabalance.estimators.parameters import check_number, check_positive_int
 
 NAMES = ("auto", "balanced", "most_probable")
@@ -170,12 +169,8 @@ def log_weights(
         return np.zeros(n_classes)
     if isinstance(decision, str):
         wanted = np.ones(n_classes) if decision == "balanced" else aim
-        # What is known first, then what held-out rows add: with few of them, next to nothing.
         shares = np.maximum(wanted / wanted.sum(), SMALLEST_SHARE)  # a class of weight 0 is never predicted
-        known = np.log(shares) - np.log(prior / prior.sum())
-        moved = probabilities * np.exp(known - known.max())
-        rest = Calibration.fit(moved / moved.sum(axis=1, keepdims=True), codes, wanted)
-        weights: NDArray[np.float64] = known + np.array(rest.shift) / rest.scale
+        weights: NDArray[np.float64] = np.log(shares) - np.log(prior / prior.sum())
         return weights
     if n_classes != 2:
         raise ValueError(
