@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 from skorch.callbacks import Callback
 from torch.nn.utils._named_member_accessor import NamedMemberAccessor
 
@@ -268,3 +269,55 @@ def test_a_refit_that_is_broken_off_leaves_the_first_network(binary, trainings, 
         net = NeuralClassifier(**options, refit=True).fit(X, y)
     assert net.interrupted_
     np.testing.assert_array_equal(net.predict_proba(X), once.predict_proba(X))
+
+
+class DivergeInEpoch(Callback):
+    """Makes the parameters NaN after so many epochs, as too large a step would."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_epoch_begin(self, net, **kwargs) -> None:
+        if len(net.history) == self.epoch:
+            with torch.no_grad():
+                next(net.module_.parameters()).fill_(torch.nan)
+
+
+@EACH
+def test_divergence_keeps_the_best_epoch(estimator, binary, recwarn) -> None:
+    X, y = binary
+    options = {**QUICK, "lr_schedule": "constant"}
+    whole = estimator(**{**options, "max_epochs": 2}).fit(X, y)
+    with pytest.warns(
+        UserWarning, match=r"epoch \d, the best, are kept: .* diverged in epoch 3, after 0 of its"
+    ):
+        kept = estimator(**{**options, "max_epochs": 5}, callbacks=[DivergeInEpoch(3)]).fit(X, y)
+    np.testing.assert_array_equal(kept.predict_proba(X), whole.predict_proba(X))
+    assert not kept.interrupted_
+
+
+def test_divergence_before_anything_is_scored_is_an_error(binary) -> None:
+    message = r"diverged in epoch 1, after 0 of its updates: the loss of a batch is nan: lower lr"
+    with pytest.raises(FloatingPointError, match=message):
+        NeuralClassifier(**QUICK, callbacks=[DivergeInEpoch(1)]).fit(*binary)
+    with pytest.raises(FloatingPointError, match="diverged in epoch 2"):
+        NeuralClassifier(**QUICK, callbacks=[DivergeInEpoch(2)], early_stopping=False).fit(*binary)
+
+
+def test_a_second_training_that_diverges_leaves_the_first(binary, monkeypatch) -> None:
+    X, y = binary
+    options = {**QUICK, "n_members": 1}
+    first = NeuralClassifier(**options).fit(X, y)
+    train = NeuralClassifier._train
+
+    def diverge(self, prepared, epochs=None, saver=None):
+        if epochs is not None:
+            raise FloatingPointError("the loss of a batch is nan")
+        return train(self, prepared, epochs, saver)
+
+    monkeypatch.setattr(NeuralClassifier, "_train", diverge)
+    with pytest.warns(
+        UserWarning, match="second training, on all rows, came to nothing; .* loss of a batch is nan"
+    ):
+        kept = NeuralClassifier(**options, refit=True).fit(X, y)
+    np.testing.assert_array_equal(kept.predict_proba(X), first.predict_proba(X))

@@ -136,7 +136,8 @@ class ImbalancedClassifier(PredictingNetwork, ABC):
         ValueError, TypeError
             If a parameter, X or y cannot be used; the message names what was found and the remedy.
         FloatingPointError
-            If training diverges.
+            If training diverges before an epoch was scored on held-out rows. After that, the best epoch's
+            parameters are kept, with a warning.
         """
         self.check_parameters()
         kept = chosen_checkpoint(checkpoint, resume, self.random_state)
@@ -145,6 +146,7 @@ class ImbalancedClassifier(PredictingNetwork, ABC):
         prepared = self.prepare(X, y, balance_by)
         saver, saver_again = (None, None) if kept is None else kept.savers(made_of(self, prepared))
         trained = self._train(prepared, saver=saver)
+        trained.warn_of_divergence()
         interrupted, rows_drawn = trained.loop.interrupted_, trained.loop.budget_.rows_drawn
         final, broken_off = trained, trained.how_far_it_got(bool(self.early_stopping))
         if self.refit and prepared.valid is None:

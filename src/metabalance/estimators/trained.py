@@ -1,5 +1,6 @@
 """What one training of a network leaves behind."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -59,6 +60,15 @@ class Trained:
             kept = "the parameters as they were are kept, since class weights did not count yet"
         return f"fit was broken off after {finished} finished epoch{'' if finished == 1 else 's'}; {kept}"
 
+    def warn_of_divergence(self) -> None:
+        """Say where training diverged, if it did, and what is kept."""
+        if self.loop.diverged_:
+            warnings.warn(
+                f"the parameters of epoch {self.best_epoch}, the best, are kept: {self.loop.diverged_}",
+                UserWarning,
+                stacklevel=3,
+            )
+
     @property
     def best_epoch(self) -> int:
         """The number, from 1, of the epoch with the best score on held-out rows; 0 if none was scored."""
@@ -72,8 +82,8 @@ def train_again(first: Trained, train: Callable[[int], Trained]) -> tuple[Traine
     Returns
     -------
     kept : Trained
-        The second training, or the first where the second was broken off: what is half trained is worth less
-        than what rows were held out from.
+        The second training, or the first where the second was broken off or diverged: what is half trained is
+        worth less than what rows were held out from.
     rows_drawn : int
         By the second one.
     broken_off : bool
@@ -82,6 +92,13 @@ def train_again(first: Trained, train: Callable[[int], Trained]) -> tuple[Traine
         again = train(first.best_epoch)
     except KeyboardInterrupt:
         return first, 0, True
+    except FloatingPointError as error:
+        warnings.warn(
+            f"the second training, on all rows, came to nothing; the first one's network is kept: {error}",
+            UserWarning,
+            stacklevel=3,
+        )
+        return first, 0, False
     broken_off = again.loop.interrupted_
     return (first if broken_off else again), again.loop.budget_.rows_drawn, broken_off
 

@@ -11,7 +11,7 @@ from torch import nn
 from metabalance.nn.decay import undecayed
 from metabalance.training.budget import EpochBudget
 from metabalance.training.callbacks import CosineSchedule, EpochProgress, EpochScores, WeightAveraging
-from metabalance.training.deferred import DeferredReweighting
+from metabalance.training.deferred import DeferredReweighting, LateEarlyStopping
 from metabalance.training.rules import UpdateRule
 from metabalance.training.saver import Saver
 
@@ -71,6 +71,8 @@ class TrainingLoop(NeuralNet):
         Counts the rows drawn.
     interrupted_ : bool
         Whether the user broke training off (Ctrl-C); the parameters are then those of the best epoch so far.
+    diverged_ : str
+        Where and how training diverged, or empty; the parameters are then those of the best epoch.
     """
 
     def __init__(
@@ -90,14 +92,14 @@ class TrainingLoop(NeuralNet):
 
     def train(self) -> "TrainingLoop":
         """Run the epochs; returns self."""
-        self.interrupted_ = False
+        self.interrupted_, self.diverged_ = False, ""
         self.told_: tuple[str, Any] | None = None
         self.callbacks_: list[tuple[str, Any]] = []
         self.budget_ = EpochBudget(self.n_rows, self.rule.rows_per_update)
         self.losses_: list[torch.Tensor] = []  # of the updates of the present epoch
         try:
             self.fit(X=None, y=None)
-            if self.saver is not None and not self.interrupted_:
+            if self.saver is not None and not self.interrupted_ and not self.diverged_:
                 self.saver.finish(self)
         finally:
             # skorch ends callbacks after success only, and a live display must not outlive an error.
@@ -147,6 +149,16 @@ class TrainingLoop(NeuralNet):
         except KeyboardInterrupt:
             self.interrupted_ = not self._ended_by_callback()
             raise
+        except FloatingPointError as error:
+            epoch, updates = len(self.history), len(self.history[-1]["batches"])
+            message = f"training diverged in epoch {epoch}, after {updates} of its updates: {error}"
+            if not any(stop.best_epoch_ for stop in self._early_stops()):
+                raise FloatingPointError(message) from error
+            self.diverged_ = message
+            raise KeyboardInterrupt from error  # skorch's way to end training in order
+
+    def _early_stops(self) -> list[LateEarlyStopping]:
+        return [each for _, each in self.callbacks_ if isinstance(each, LateEarlyStopping)]
 
     def notify(self, method_name: str, **kwargs: Any) -> None:
         """As in skorch, and remember which callback is being told what."""
