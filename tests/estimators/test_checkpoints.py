@@ -3,16 +3,20 @@
 import numpy as np
 import pytest
 import torch
+from imblearn.over_sampling import RandomOverSampler
 from sklearn.utils.metadata_routing import get_routing_for_object
 from skorch.callbacks import Callback
 
 from metabalance import (
     Checkpoint,
+    Costs,
     FaceEmbedder,
     MetaBalanceClassifier,
     MetaWeightNetClassifier,
     NeuralClassifier,
 )
+from metabalance.estimators.checkpoints import in_words
+from metabalance.nn import Mixup
 from metabalance.training import Saver
 from tests.estimators.conftest import QUICK
 
@@ -160,6 +164,7 @@ def begun(binary, tmp_path, monkeypatch):
         ({"random_state": 1}, "random_state"),
         ({"class_weight": {0: 1.0, 1: np.float64(5.0)}}, "class_weight"),
         ({"hidden_sizes": (16,)}, "hidden_sizes"),
+        ({"decision": Costs(1, 2)}, "decision"),
     ],
 )
 def test_another_fit_is_refused(changed, message, binary, begun) -> None:
@@ -307,3 +312,11 @@ def test_a_file_is_no_folder(tmp_path) -> None:
 
 def test_pipelines_hand_on_groups_only() -> None:
     assert set(get_routing_for_object(NeuralClassifier()).fit.requests) == {"balance_by"}
+
+
+def test_objects_are_told_apart_by_what_they_are_made_of() -> None:
+    objects = (Costs(1, 2), Costs(1, 3), Mixup(0.2), Mixup(0.4), RandomOverSampler(), print, dict)
+    told = [in_words(each) for each in (*objects, RandomOverSampler(random_state=1))]
+    assert len(set(told)) == len(told)
+    assert in_words(Costs(1, 2)) == told[0]
+    assert not any("0x" in each for each in told)

@@ -3,9 +3,10 @@
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from importlib import metadata
 from pathlib import Path
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from sklearn.utils import metadata_routing
 
 from metabalance.estimators.parameters import check_number, check_positive_int, is_whole_number
 from metabalance.estimators.prepared import Prepared
+from metabalance.nn import Mixing
 from metabalance.training import Part, Saver
 
 NOT_OF_A_FIT = (
@@ -153,10 +155,14 @@ def in_words(value: Any) -> str:
         return f"{{{', '.join(f'{in_words(key)}: {in_words(each)}' for key, each in value.items())}}}"
     if isinstance(value, np.generic | np.ndarray):
         return in_words(value.tolist())
+    if isinstance(value, type | FunctionType | BuiltinFunctionType):
+        return f"{value.__module__}.{value.__qualname__}"
+    name = f"{type(value).__module__}.{type(value).__qualname__}"
     if isinstance(value, BaseEstimator):
-        return f"{type(value).__qualname__}({in_words(value.get_params(deep=False))})"
-    kind = value if isinstance(value, type) or hasattr(value, "__qualname__") else type(value)
-    return f"{kind.__module__}.{kind.__qualname__}"
+        return f"{name}({in_words(value.get_params(deep=False))})"
+    if isinstance(value, Mixing) or is_dataclass(value):
+        return f"{name}({in_words(vars(value))})"
+    return name
 
 
 def _fingerprint(parts: list[Part]) -> str:
