@@ -3,7 +3,7 @@
     python -m benchmarks.calibration --data-root DATA --out docs/results/calibration.json
 
 Default MetaBalance in stratified folds; metrics on the test parts as they are. The calibration error is that
-of the rare class's probability, in 15 bins of equal width: mean distance between it and how often it is right.
+of the rare class's probability, in 15 bins of equal width: mean distance from how often it is right.
 """
 
 import argparse
