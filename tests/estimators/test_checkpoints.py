@@ -184,6 +184,13 @@ def test_another_estimator_is_refused(binary, begun) -> None:
         MetaBalanceClassifier(**SMALL).fit(*binary, checkpoint=begun, resume=True)
 
 
+def test_what_early_stopping_looks_at_belongs_to_a_fit(binary, tmp_path, monkeypatch) -> None:
+    X, y = binary
+    fit_until(20, monkeypatch, MetaBalanceClassifier(**SMALL), X, y, tmp_path)
+    with pytest.raises(ValueError, match="of a run with other predict_with"):
+        MetaBalanceClassifier(**SMALL, predict_with="adapted").fit(X, y, checkpoint=tmp_path, resume=True)
+
+
 def test_what_only_shows_may_change(binary, begun, capsys) -> None:
     resumed = NeuralClassifier(**SMALL, verbose=1).fit(*binary, checkpoint=begun, resume=True)
     assert "epoch 3/3" in capsys.readouterr().err

@@ -95,6 +95,17 @@ def test_goes_on_in_the_last_fit(data, trials, tmp_path, monkeypatch) -> None:
     check_same(whole, resumed)
 
 
+def test_what_only_shows_may_change(data, tmp_path) -> None:
+    small = {"support_samplers": ["natural"], "query_samplers": ["under"], "refit": False}
+    make_search(**small).fit(*data, checkpoint=tmp_path)
+    again = make_search(**small, n_jobs=2)
+    again.estimator.set_params(verbose=1)
+    again.fit(*data, checkpoint=tmp_path, resume=True)
+    again.estimator.set_params(hidden_sizes=(4,))
+    with pytest.raises(ValueError, match="with other estimator__hidden_sizes"):
+        again.fit(*data, checkpoint=tmp_path, resume=True)
+
+
 def test_another_search_is_refused(data, tmp_path) -> None:
     small = {"support_samplers": ["natural"], "query_samplers": ["under"], "refit": False}
     make_search(**small).fit(*data, checkpoint=tmp_path)

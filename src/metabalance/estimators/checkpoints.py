@@ -19,13 +19,7 @@ from metabalance.estimators.prepared import Prepared
 from metabalance.nn import Mixing
 from metabalance.training import Part, Saver
 
-NOT_OF_A_FIT = (
-    "verbose",
-    "n_jobs",
-    "memory",
-    "predict_with",
-    "device",
-)  # parameters that do not decide what is learned
+NOT_OF_A_FIT = ("verbose", "n_jobs", "memory", "device")  # parameters that decide nothing that is learned
 # Arguments of `fit` that are about one fit, and so nothing that a pipeline or a search could hand on.
 NOT_ROUTED = {"checkpoint": metadata_routing.UNUSED, "resume": metadata_routing.UNUSED}
 FILES = ("training.checkpoint", "refit.checkpoint")

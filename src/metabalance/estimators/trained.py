@@ -11,7 +11,7 @@ from torch import nn
 from metabalance.estimators.layout import TableLayout
 from metabalance.estimators.losses import count_members
 from metabalance.estimators.outputs import Output
-from metabalance.training import LateEarlyStopping, TrainingLoop
+from metabalance.training import TrainingLoop
 
 REFIT_CHANGES_NOTHING = (
     "refit=True changes nothing here: each member holds out rows of its own, so that all rows are trained on"
@@ -56,7 +56,7 @@ class Trained:
         last = "valid_score" if scored else "train_minority_recall"
         finished = sum(last in epoch for epoch in self.loop.history)
         kept = "the best parameters so far are kept"
-        if scored and finished and not self.best_epoch:
+        if scored and finished and not self.loop.best_epoch:
             kept = "the parameters as they were are kept, since class weights did not count yet"
         return f"fit was broken off after {finished} finished epoch{'' if finished == 1 else 's'}; {kept}"
 
@@ -64,16 +64,10 @@ class Trained:
         """Say where training diverged, if it did, and what is kept."""
         if self.loop.diverged_:
             warnings.warn(
-                f"the parameters of epoch {self.best_epoch}, the best, are kept: {self.loop.diverged_}",
+                f"the parameters of epoch {self.loop.best_epoch}, the best, are kept: {self.loop.diverged_}",
                 UserWarning,
                 stacklevel=3,
             )
-
-    @property
-    def best_epoch(self) -> int:
-        """The number, from 1, of the epoch with the best score on held-out rows; 0 if none was scored."""
-        stops = [each for _, each in self.loop.callbacks_ if isinstance(each, LateEarlyStopping)]
-        return int(stops[0].best_epoch_) if stops else 0
 
 
 def train_again(first: Trained, train: Callable[[int], Trained]) -> tuple[Trained, int, bool]:
@@ -89,7 +83,7 @@ def train_again(first: Trained, train: Callable[[int], Trained]) -> tuple[Traine
     broken_off : bool
     """
     try:
-        again = train(first.best_epoch)
+        again = train(first.loop.best_epoch)
     except KeyboardInterrupt:
         return first, 0, True
     except FloatingPointError as error:

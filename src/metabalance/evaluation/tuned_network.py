@@ -103,7 +103,7 @@ class TunedNetwork(ClassifierMixin, BaseEstimator):
         return self.best_estimator_.predict_proba(X)
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Return the most probable class."""
+        """Return labels, shape (n,)."""
         check_is_fitted(self, "best_estimator_")
         return self.best_estimator_.predict(X)
 

@@ -10,6 +10,8 @@ from metabalance.estimators.checkpoints import parameters_in_words, refuse_callb
 from metabalance.estimators.kept import KeptResults
 from metabalance.search.trials import Fold, Task, Trial
 
+ELSEWHERE = ("estimator", "refit")  # what the networks are is told apart; the last fit has its own checkpoint
+
 
 def kept_trials(
     checkpoint: Checkpoint, search: Any, base: MetaBalanceClassifier, task: Task, folds: Sequence[Fold]
@@ -24,7 +26,7 @@ def kept_trials(
     refuse_callbacks(base.callbacks)
     made_of = {
         **{f"estimator__{name}": value for name, value in parameters_in_words(base).items()},
-        **{name: value for name, value in parameters_in_words(search).items() if name != "refit"},
+        **{name: value for name, value in parameters_in_words(search).items() if name not in ELSEWHERE},
         **versions(),
         "data": joblib.hash((task.X, task.codes, task.classes, task.groups)),
         "folds": joblib.hash([(fold.train, fold.test, fold.seed) for fold in folds]),

@@ -152,13 +152,16 @@ class TrainingLoop(NeuralNet):
         except FloatingPointError as error:
             epoch, updates = len(self.history), len(self.history[-1]["batches"])
             message = f"training diverged in epoch {epoch}, after {updates} of its updates: {error}"
-            if not any(stop.best_epoch_ for stop in self._early_stops()):
+            if not self.best_epoch:
                 raise FloatingPointError(message) from error
             self.diverged_ = message
             raise KeyboardInterrupt from error  # skorch's way to end training in order
 
-    def _early_stops(self) -> list[LateEarlyStopping]:
-        return [each for _, each in self.callbacks_ if isinstance(each, LateEarlyStopping)]
+    @property
+    def best_epoch(self) -> int:
+        """The number, from 1, of the epoch with the best score on held-out rows; 0 if none was scored."""
+        stops = [each for _, each in self.callbacks_ if isinstance(each, LateEarlyStopping)]
+        return int(stops[0].best_epoch_) if stops else 0
 
     def notify(self, method_name: str, **kwargs: Any) -> None:
         """As in skorch, and remember which callback is being told what."""

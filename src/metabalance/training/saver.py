@@ -63,18 +63,15 @@ class Saver:
         if not self.file.exists():
             return False
         kept = _read(self.file)
+        check_same_run(kept["made_of"], self.made_of, self.file)
         try:
-            check_same_run(kept["made_of"], self.made_of, self.file)
             restore_snapshot(loop, kept["state"])
-            finished = bool(kept["state"]["finished"])
-        except OtherRunError:
-            raise
+            return bool(kept["state"]["finished"])
         except DAMAGE as error:
             raise ValueError(
                 f"the checkpoint {str(self.file)!r} is damaged ({error}): delete it to train from the "
                 "beginning"
             ) from error
-        return finished
 
     def after_update(self, loop: Any) -> None:
         """Write the state down if it is time to.
@@ -106,10 +103,6 @@ class Saver:
         self.updates, self.written_at = 0, time.monotonic()
 
 
-class OtherRunError(ValueError):
-    """What is kept is of another run."""
-
-
 def _read(file: Path) -> Any:
     try:
         content = file.read_bytes()
@@ -128,16 +121,18 @@ def _read(file: Path) -> Any:
             f"the checkpoint {str(file)!r} has format version {kept.get('version')!r}, this metabalance "
             f"reads version {FORMAT_VERSION}: go on with the version that began, or delete it"
         )
+    if not isinstance(kept.get("made_of"), dict):
+        raise ValueError(f"the checkpoint {str(file)!r} is damaged: delete it to train from the beginning")
     return kept
 
 
 def check_same_run(kept: Mapping[str, str], made_of: Mapping[str, str], file: Path) -> None:
-    """Raise OtherRunError, a ValueError, unless what is kept in a file was made of the same."""
+    """Raise ValueError unless what is kept in a file was made of the same."""
     different = sorted(name for name in kept.keys() | made_of.keys() if kept.get(name) != made_of.get(name))
     if different:
         name = different[0]
         was, now = (reprlib.repr(each.get(name)) for each in (kept, made_of))
-        raise OtherRunError(
+        raise ValueError(
             f"the checkpoint {str(file)!r} is of a run with other {', '.join(different)} ({name} was {was}, "
             f"now {now}): go on with the same data and parameters, or name another folder"
         )
