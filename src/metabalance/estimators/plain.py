@@ -47,8 +47,8 @@ class NeuralClassifier(ImbalancedClassifier):
     loss : str or callable, default="cross_entropy"
         One of "cross_entropy", "focal", "logit_adjusted", "ldam", "cosface" and "cosface_focal".
         "logit_adjusted" is `metabalance.nn.LogitAdjustedCrossEntropy` with the class frequencies of
-        the training part, meant for natural batches: with balanced ones it corrects twice. Before
-        calibration its probabilities are those of equal frequencies. "ldam" is `metabalance.nn.LDAMLoss`, "cosface" and
+        the training part, meant for natural batches: with balanced ones it corrects twice. Before calibration
+        its probabilities are those of equal frequencies. "ldam" is `metabalance.nn.LDAMLoss`, "cosface" and
         "cosface_focal" are `metabalance.nn.CosFaceLoss` on the cross-entropy and on the focal loss; the
         default networks then end in scaled cosines, and a module of your own must
         (`metabalance.nn.CosineLinear`), one for each class. A callable takes logits (batch, n_classes) and

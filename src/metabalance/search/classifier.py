@@ -270,7 +270,7 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             clone(base).set_params(**params).check_parameters()
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Return the label of each row by the best candidate, shape (n_rows,); see `NeuralClassifier.predict`."""
+        """Return the label of each row by the best candidate, as its ``decision`` says, shape (n_rows,)."""
         return self._refitted().predict(X)
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
