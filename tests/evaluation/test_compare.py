@@ -273,3 +273,23 @@ def test_a_comparison_shows_itself_in_short(data) -> None:
     assert "logistic-regression" in shown
     assert shown.endswith("left out: bad: no luck")
     assert len(shown) < 1000
+
+
+def test_what_networks_said_before_calibration_is_kept(data, tmp_path) -> None:
+    X, y = data
+    methods = ["over", "naive", "prior-corrected", "logistic-regression", "tuned"]
+    options = {"cv": 2, "max_epochs": 2, "network": {"n_members": 2, "hidden_sizes": (8,)}}
+    comparison = mb.compare(X, y, methods=methods, **options)
+    restored = mb.Comparison.from_json(comparison.to_json(tmp_path / "results.json"))
+    for one, other in zip(comparison.results, restored.results, strict=True):
+        assert one.uncalibrated == other.uncalibrated
+        assert (one.uncalibrated is not None) == (one.method in ("over", "naive", "tuned"))
+    raw = mb.compare(
+        X, y, methods=["over"], **{**options, "network": {**options["network"], "calibration": None}}
+    )
+    over = [result for result in comparison.results if result.method == "over"]
+    for said, calibrated in zip(raw.results, over, strict=True):
+        assert said.uncalibrated is None
+        assert calibrated.uncalibrated.error == pytest.approx(said.metrics["ece"], abs=1e-6)
+        assert calibrated.uncalibrated.brier == pytest.approx(said.metrics["brier"], abs=1e-6)
+        assert calibrated.metrics["brier"] != calibrated.uncalibrated.brier

@@ -10,15 +10,17 @@ import pytest
 from matplotlib.figure import Figure
 
 from metabalance.evaluation.comparison import Comparison
+from metabalance.evaluation.confidence import Confidence
 from metabalance.report import (
     calibration_figure,
     precision_recall_figure,
     recall_figure,
+    render_html,
     roc_figure,
     save_figure,
     training_figure,
 )
-from metabalance.report.calibration import reliability
+from metabalance.report.calibration import calibration_rows, pooled
 from metabalance.report.saving import inline_svg
 from metabalance.report.style import MAX_CURVES, method_lines
 from metabalance.report.training import MAX_PANELS, mean_history
@@ -147,10 +149,45 @@ def test_mean_history_ends_where_fewer_than_half_of_the_runs_are_left(make_compa
 
 def test_reliability_agrees_with_the_calibration_error(make_comparison: Make) -> None:
     comparison = make_comparison(1, ("a", "b", "c"), n_splits=1, n_rows=900)
-    diagram = reliability(comparison, "method-0")
-    assert diagram.share.sum() == pytest.approx(1)
-    error = (diagram.share * np.abs(diagram.confidence - diagram.accuracy)).sum()
-    assert error == pytest.approx(comparison.results[0].metrics["ece"], abs=1e-5)
+    diagram = pooled(comparison, "method-0")
+    assert sum(diagram.rows) == len(comparison.results[0].y_true)
+    assert diagram.error == pytest.approx(comparison.results[0].metrics["ece"], abs=1e-5)
+
+
+def test_parts_taken_together_are_one_part(make_comparison: Make) -> None:
+    comparison = make_comparison(1, ("a", "b", "c"), n_splits=3, n_rows=300)
+    codes, proba = (
+        np.concatenate([getattr(fold, name) for fold in comparison.results]) for name in ("y_true", "proba")
+    )
+    whole, together = Confidence.of(codes, proba), pooled(comparison, "method-0")
+    assert (whole.rows, whole.right) == (together.rows, together.right)
+    assert together.error == pytest.approx(whole.error)
+    assert together.brier == pytest.approx(whole.brier)
+
+
+def test_what_networks_said_before_calibration_is_shown_beside(make_comparison: Make) -> None:
+    comparison = make_comparison(3)
+    assert len(calibration_figure(comparison).axes) == 1
+    assert calibration_rows(comparison) == []
+    assert "Calibration, before and after" not in render_html(comparison)
+    said = [
+        replace(fold, uncalibrated=Confidence.of(fold.y_true, np.square(fold.proba) / 2 + fold.proba / 2))
+        if fold.method == "method-1"
+        else fold
+        for fold in comparison.results
+    ]
+    comparison = replace(comparison, results=tuple(said))
+    figure = calibration_figure(comparison)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [
+        "Networks before calibration",
+        "As predicted",
+    ]
+    (row,) = calibration_rows(comparison)
+    assert row.title == "Method 1"
+    assert row.error_before != row.error == f"{pooled(comparison, 'method-1').error:.4f}"
+    page = render_html(comparison)
+    assert "Calibration, before and after" in page
+    assert f"<td>{row.brier_before}</td>" in page
 
 
 @pytest.mark.parametrize(

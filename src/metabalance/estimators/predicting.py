@@ -32,12 +32,24 @@ class PredictingNetwork(FreeParameters, ClassifierMixin, BaseEstimator):
         ``prior`` says, by default as in `fit`. Uncalibrated ones (``calibration=None``, or nothing held out)
         speak of whatever the sampling and the loss made of the class frequencies.
         """
+        return self.calibrate(self.predict_uncalibrated(X))
+
+    def predict_uncalibrated(self, X: Any) -> NDArray[np.float64]:
+        """Return what the network itself says, at whatever class frequencies, shape (n_rows, n_classes)."""
         check_is_fitted(self)
         x = torch.from_numpy(self.encoder_.transform(X)).to(self.device_)
-        adapted = self._now_predicts_adapted
-        probabilities = predict_probabilities(self.module_, x, self.adapted_parameters_ if adapted else None)
-        output = self.calibrations_["adapted" if adapted else "meta"]
-        return probabilities if output is None else output(probabilities)
+        adapted = self.adapted_parameters_ if self._now_predicts_adapted else None
+        return predict_probabilities(self.module_, x, adapted)
+
+    def calibrate(self, probabilities: Any) -> NDArray[np.float64]:
+        """Return what `predict_proba` makes of what the network itself says, shape (n_rows, n_classes)."""
+        check_is_fitted(self)
+        output = self._now_made_of_outputs
+        return np.asarray(probabilities) if output is None else output(np.asarray(probabilities))
+
+    @property
+    def _now_made_of_outputs(self) -> Output | None:
+        return self.calibrations_["adapted" if self._now_predicts_adapted else "meta"]
 
     @property
     def _now_predicts_adapted(self) -> bool:
@@ -46,7 +58,7 @@ class PredictingNetwork(FreeParameters, ClassifierMixin, BaseEstimator):
     def decide(self, probabilities: Any) -> NDArray[Any]:
         """Return the label that `predict` makes of each row of `predict_proba`, shape (n_rows,)."""
         check_is_fitted(self)
-        output = self.calibrations_["adapted" if self._now_predicts_adapted else "meta"]
+        output = self._now_made_of_outputs
         probabilities = np.asarray(probabilities)
         codes = probabilities.argmax(axis=1) if output is None else output.decide(probabilities)
         labels: NDArray[Any] = self.classes_[codes]

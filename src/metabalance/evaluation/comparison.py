@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from metabalance.evaluation.by_group import group_frame
+from metabalance.evaluation.confidence import Confidence
 from metabalance.evaluation.metrics import METRICS
 from metabalance.evaluation.results_file import numbers_from_json, read_results_file, write_results_file
 
@@ -83,6 +84,8 @@ class FoldResult:
         valid_majority_recall, valid_minority_recall and valid_score; empty for rivals.
     by_group : mapping of str to mappings
         ``metrics`` among the test rows of each group; empty where no groups were given.
+    uncalibrated : Confidence or None
+        What the network's probabilities were before calibration; None where there was none.
     """
 
     method: str
@@ -97,6 +100,7 @@ class FoldResult:
     proba: npt.NDArray[np.float32]
     history: tuple[Mapping[str, float], ...] = ()
     by_group: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    uncalibrated: Confidence | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -351,6 +355,7 @@ def _mean_rank(by_split: pd.DataFrame) -> pd.Series:
 def fold_to_json(result: FoldResult, keep_predictions: bool = True) -> dict[str, Any]:
     """Return what a JSON file holds of a result."""
     stored = {each.name: getattr(result, each.name) for each in fields(result)}
+    stored["uncalibrated"] = None if result.uncalibrated is None else asdict(result.uncalibrated)
     stored["y_true"] = result.y_true.tolist() if keep_predictions else []
     stored["proba"] = _shortest(result.proba).tolist() if keep_predictions else []
     return stored
@@ -369,6 +374,8 @@ def fold_from_json(stored: dict[str, Any], n_classes: int) -> FoldResult:
     stored["by_group"] = {
         group: numbers_from_json(metrics) for group, metrics in stored.get("by_group", {}).items()
     }
+    before = stored.get("uncalibrated")
+    stored["uncalibrated"] = None if before is None else Confidence.from_json(before)
     stored["history"] = tuple(numbers_from_json(epoch) for epoch in stored["history"])
     stored["y_true"] = np.asarray(stored["y_true"], dtype=np.int64)
     stored["proba"] = np.asarray(stored["proba"], dtype=np.float32).reshape(-1, n_classes)

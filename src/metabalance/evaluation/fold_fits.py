@@ -18,6 +18,7 @@ from metabalance.estimators.labels import encode_known_labels
 from metabalance.estimators.splits import Codes
 from metabalance.evaluation.by_group import score_groups
 from metabalance.evaluation.comparison import FoldResult
+from metabalance.evaluation.confidence import Confidence
 from metabalance.evaluation.methods import Method
 from metabalance.evaluation.metrics import recall_per_class, score_predictions
 from metabalance.evaluation.tuned_network import TunedNetwork
@@ -101,18 +102,21 @@ def _fit_and_score(task: Task, data: Data, shared: Mapping[str, Any], random_sta
     if network is not None and network.interrupted_:
         raise KeyboardInterrupt
     X_test = _safe_indexing(data.X, task.test)
-    given = np.asarray(classifier.predict_proba(X_test), dtype=np.float64)
+    net = classifier if isinstance(classifier, ImbalancedClassifier) else search and search.best_estimator_
+    before = None if net is None else net.predict_uncalibrated(X_test)
+    given = np.asarray(classifier.predict_proba(X_test) if net is None else net.calibrate(before), np.float64)
     predicted = time.perf_counter()
-    if isinstance(classifier, ImbalancedClassifier):
-        labels = classifier.decide(given)
-    else:
-        labels = classifier.predict(X_test)
-    counts = np.bincount(np.searchsorted(classifier.classes_, y_train))
+    labels = classifier.predict(X_test) if net is None else net.decide(given)
+    trained = classifier.classes_
+    counts = np.bincount(np.searchsorted(trained, y_train))
     y_test = data.codes[task.test]
+    uncalibrated = None
+    if net is not None and before is not None and net.calibrations_["meta"] is not None:
+        uncalibrated = Confidence.of(y_test, _columns_for_all(before, trained, data.classes))
     found = []
     for method in task.methods:
         proba = given if method.post_hoc is None else method.post_hoc(given, counts)
-        proba = _columns_for_all(proba, classifier.classes_, data.classes)
+        proba = _columns_for_all(proba, trained, data.classes)
         # What is done to probabilities is done for the decision.
         decided = encode_known_labels(labels, data.classes) if method.post_hoc is None else None
         result = FoldResult(
@@ -130,6 +134,7 @@ def _fit_and_score(task: Task, data: Data, shared: Mapping[str, Any], random_sta
             proba=proba.astype(np.float32),
             history=() if network is None else tuple(network.history_),
             by_group=_by_group(data, task, y_test, proba, decided),
+            uncalibrated=uncalibrated if method.post_hoc is None else None,
         )
         found.append(Fitted(result, None if search is None else describe(search.best_params_)))
     return found

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import average_precision_score, f1_score, recall_score, roc_auc_score
 
-_ECE_BINS = 15
+from metabalance.evaluation.confidence import Confidence
 
 Array = np.ndarray[Any, Any]
 
@@ -124,15 +124,15 @@ def score_predictions(y: Any, proba: Any, predicted: Any = None) -> dict[str, fl
     occurring = np.unique(codes)
     recalls = recall_score(codes, predicted, labels=occurring, average=None, zero_division=0)
     roc_auc, average_precision = _ranking(codes, proba)
-    onehot = np.eye(proba.shape[1])[codes]
+    confidence = Confidence.of(codes, proba)
     scores = {
         "roc_auc": roc_auc,
         "average_precision": average_precision,
         "balanced_accuracy": recalls.mean(),
         "macro_f1": f1_score(codes, predicted, labels=occurring, average="macro", zero_division=0),
         "geometric_mean": recalls.prod() ** (1.0 / len(occurring)),
-        "brier": np.square(proba - onehot).sum(axis=1).mean() / 2.0,
-        "ece": _calibration_error(codes == proba.argmax(axis=1), proba.max(axis=1)),
+        "brier": confidence.brier,
+        "ece": confidence.error,
     }
     return {name: float(scores[name]) for name in METRICS}
 
@@ -192,13 +192,6 @@ def _ranking(codes: Array, proba: Array) -> tuple[float, float]:
     areas = [roc_auc_score(codes == k, proba[:, k]) for k in ranked]
     precisions = [average_precision_score(codes == k, proba[:, k]) for k in ranked]
     return float(np.mean(areas)), float(np.mean(precisions))
-
-
-def _calibration_error(right: Array, confidence: Array) -> float:
-    bins = np.clip(np.ceil(confidence * _ECE_BINS).astype(int) - 1, 0, _ECE_BINS - 1)
-    # |B|/n · |acc − conf| is |Σ right − Σ confidence| / n within each bin.
-    gaps = np.bincount(bins, weights=right - confidence, minlength=_ECE_BINS)
-    return float(np.abs(gaps).sum() / len(right))
 
 
 def _checked(y: Any, proba: Any) -> tuple[Array, Array]:

@@ -2,63 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from metabalance.evaluation.comparison import Comparison
-from metabalance.report.curves import Array
+from metabalance.evaluation.confidence import Confidence
 from metabalance.report.ranking import NO_CURVES
-from metabalance.report.style import add_legend, curve_figure_size, figure_style, method_lines, words_only
+from metabalance.report.style import (
+    add_legend,
+    curve_figure_size,
+    figure_style,
+    method_lines,
+    ranked_methods,
+    words_only,
+)
 
-N_BINS = 15
+WIDTH = 9.5  # inches, of two panels
 
 
-@dataclass(frozen=True)
-class Reliability:
-    """Means in the bins of confidence that hold rows, three arrays of shape (n_filled_bins,).
+def pooled(comparison: Comparison, method: str, before: bool = False) -> Confidence | None:
+    """Take the test predictions of a method together; None where they were not kept.
+
+    Unlike ranks, probabilities of different models are comparable: each claims to be one.
 
     Parameters
     ----------
-    confidence : ndarray
-        Mean probability of the predicted class.
-    accuracy : ndarray
-        Share of rows where it is the true class.
-    share : ndarray
-        Share of all rows.
+    comparison : Comparison
+    method : str
+    before : bool
+        Whether to take what the networks said before calibration.
     """
-
-    confidence: Array
-    accuracy: Array
-    share: Array
-
-
-def reliability(comparison: Comparison, method: str) -> Reliability:
-    """Bin the test predictions of a method by the probability of the predicted class (Guo et al. 2017).
-
-    The test parts are taken together: unlike ranks, probabilities of different models are comparable, each
-    claims to be one.
-    """
-    folds = [result for result in comparison.results if result.method == method and len(result.proba)]
-    if not folds:
-        empty = np.empty(0)
-        return Reliability(empty, empty, empty)
-    confidence = np.concatenate([fold.proba.max(axis=1) for fold in folds]).astype(np.float64)
-    correct = np.concatenate([fold.proba.argmax(axis=1) == fold.y_true for fold in folds])
-    # Bins are open to the left, as in the expected calibration error.
-    bins = np.clip(np.ceil(confidence * N_BINS).astype(int) - 1, 0, N_BINS - 1)
-    rows = np.bincount(bins, minlength=N_BINS)
-    filled = rows > 0
-    return Reliability(
-        confidence=np.bincount(bins, confidence, N_BINS)[filled] / rows[filled],
-        accuracy=np.bincount(bins, correct, N_BINS)[filled] / rows[filled],
-        share=rows[filled] / rows.sum(),
-    )
+    folds = [result for result in comparison.results if result.method == method]
+    if before:
+        found = [fold.uncalibrated for fold in folds if fold.uncalibrated is not None]
+    else:
+        found = [Confidence.of(fold.y_true, fold.proba) for fold in folds if len(fold.proba)]
+    return Confidence.pooled(found) if found else None
 
 
 def calibration_figure(comparison: Comparison) -> Figure:
-    """Draw the reliability diagram of the best methods.
+    """Draw the reliability diagram of the best methods (Guo et al. 2017).
 
     Parameters
     ----------
@@ -69,36 +56,62 @@ def calibration_figure(comparison: Comparison) -> Figure:
     -------
     matplotlib.figure.Figure
         Accuracy against confidence in 15 equal bins for each of the best eight methods, with its expected
-        calibration error in the legend; the area of a dot is the share of rows in the bin. Without
-        predictions, a figure that says so.
+        calibration error in the legend; the area of a dot is the share of rows in the bin. Where there are
+        calibrated networks, a second panel shows what these said before. Without predictions, a figure that
+        says so.
     """
-    lines = method_lines(comparison)
-    diagrams = {name: reliability(comparison, name) for name in lines}
-    if all(diagram.share.size == 0 for diagram in diagrams.values()):
+    after = {name: pooled(comparison, name) for name in method_lines(comparison)}
+    before = {name: pooled(comparison, name, before=True) for name in after}
+    if not any(after.values()):
         return words_only(NO_CURVES)
-    lowest = 1 / len(comparison.classes)
+    panels = [("", after)]
+    if any(before.values()):
+        panels = [("Networks before calibration", before), ("As predicted", after)]
+    width, height = curve_figure_size(comparison)
     with figure_style():
-        figure = Figure(figsize=curve_figure_size(comparison), layout="constrained")
-        axes = figure.add_subplot(
-            xlabel="Confidence (probability of the predicted class)",
-            ylabel="Accuracy",
-            xlim=(lowest - 0.03, 1.03),
-            ylim=(-0.03, 1.05),
-        )
-        axes.plot([lowest, 1], [lowest, 1], color="#5F6368", lw=0.8, zorder=1)
-        for order, (name, diagram) in enumerate(diagrams.items()):
-            line = lines[name]
-            above = 3 - order / 100
-            axes.plot(
-                diagram.confidence,
-                diagram.accuracy,
-                color=line.color,
-                ls=line.dashes,
-                lw=line.width * 0.7,
-                zorder=above,
-            )
-            axes.scatter(
-                diagram.confidence, diagram.accuracy, 4 + 90 * diagram.share, color=line.color, zorder=above
-            )
+        figure = Figure(figsize=(width if len(panels) == 1 else WIDTH, height), layout="constrained")
+        for number, (title, diagrams) in enumerate(panels, start=1):
+            axes = figure.add_subplot(1, len(panels), number, title=title, ylabel="Accuracy")
+            _draw(axes, comparison, diagrams)
         add_legend(figure, comparison, "ece")
     return figure
+
+
+def _draw(axes: Axes, comparison: Comparison, diagrams: Mapping[str, Confidence | None]) -> None:
+    lowest = 1 / len(comparison.classes)
+    axes.set(xlabel="Confidence (highest probability)", xlim=(lowest - 0.03, 1.03), ylim=(-0.03, 1.05))
+    axes.plot([lowest, 1], [lowest, 1], color="#5F6368", lw=0.8, zorder=1)
+    lines = method_lines(comparison)
+    for order, (name, diagram) in enumerate(diagrams.items()):
+        if diagram is None:
+            continue
+        line, above = lines[name], 3 - order / 100
+        rows = np.array(diagram.rows)
+        filled = rows > 0
+        confidence = np.array(diagram.confidence)[filled] / rows[filled]
+        accuracy = np.array(diagram.right)[filled] / rows[filled]
+        axes.plot(confidence, accuracy, color=line.color, ls=line.dashes, lw=line.width * 0.7, zorder=above)
+        area = 4 + 90 * rows[filled] / rows.sum()
+        axes.scatter(confidence, accuracy, area, color=line.color, zorder=above)
+
+
+@dataclass(frozen=True)
+class CalibrationRow:
+    """A network's Brier score and calibration error before and after calibration, as printed."""
+
+    title: str
+    brier_before: str
+    brier: str
+    error_before: str
+    error: str
+
+
+def calibration_rows(comparison: Comparison) -> list[CalibrationRow]:
+    """Return a row for each method with calibrated networks, all test parts together, the best first."""
+    rows = []
+    for method in ranked_methods(comparison):
+        before, after = (pooled(comparison, method.name, before=each) for each in (True, False))
+        if before is not None and after is not None:
+            numbers = (before.brier, after.brier, before.error, after.error)
+            rows.append(CalibrationRow(method.title, *(f"{each:.4f}" for each in numbers)))
+    return rows

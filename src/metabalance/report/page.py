@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from metabalance.evaluation.comparison import Comparison
 from metabalance.evaluation.metrics import METRICS
 from metabalance.files import write_atomically
-from metabalance.report.calibration import calibration_figure
+from metabalance.report.calibration import calibration_figure, calibration_rows
 from metabalance.report.groups import group_tables
 from metabalance.report.leaderboard import leaderboard_rows
 from metabalance.report.ranking import precision_recall_figure, roc_figure
@@ -79,7 +79,7 @@ PICTURES = (
         "A method on the diagonal is right as often as it says. The area of a dot is the share of test rows; "
         "the test parts are taken together.",
         calibration_figure,
-        wide=False,
+        wide=True,
     ),
 )
 
@@ -115,6 +115,7 @@ def render_html(comparison: Comparison) -> str:
         metrics=list(METRICS.values()),
         rows=leaderboard_rows(comparison),
         group_tables=group_tables(comparison),
+        calibration_rows=calibration_rows(comparison),
         pictures=[(picture, Markup(inline_svg(picture.draw(comparison)))) for picture in PICTURES],
         settings=_other_settings(comparison),
         citation=CITATION,
