@@ -11,7 +11,7 @@ from scipy.special import log_softmax, softmax
 
 MOST_ROWS = 20_000  # of a class that are fitted to: more would change next to nothing
 PSEUDO_ROWS = 3.0  # that speak for leaving a class as it is
-_SMALLEST = 1e-12  # probability of which a logarithm is taken
+SMALLEST = 1e-12  # probability of which a logarithm is taken
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Calibration:
         fitted_to = np.concatenate([_evenly(np.flatnonzero(codes == code)) for code in range(n_classes)])
         probabilities, codes = probabilities[fitted_to], codes[fitted_to]
         counts = np.bincount(codes, minlength=n_classes)
-        weights = np.maximum(prior / prior.sum(), _SMALLEST)
+        weights = np.maximum(prior / prior.sum(), SMALLEST)
         of_rows = (weights / counts)[codes]
         logs = _logs(probabilities)
         # Few rows must not move a class far: each class's penalty is that of so many rows of its own.
@@ -137,4 +137,4 @@ def _evenly(rows: NDArray[np.intp]) -> NDArray[np.intp]:
 
 
 def _logs(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.log(np.maximum(probabilities, _SMALLEST))
+    return np.log(np.maximum(probabilities, SMALLEST))

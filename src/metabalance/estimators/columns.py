@@ -16,7 +16,7 @@ from pandas.api import types
 from metabalance.estimators.categories import CategoryColumn, CodedColumn
 from metabalance.estimators.reading import NUMBERS, Values, check_supported, read_numbers
 
-_CLIP_AT = 3.0  # where the smooth clipping levels off, in units of the scale
+CLIP_AT = 3.0  # where the smooth clipping levels off, in units of the scale
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class NumericColumn:
             # A scale far below the values may overflow: beyond 1e6 scales the result is flat in any case.
             with np.errstate(over="ignore"):
                 z = np.clip((values - self.center) / self.scale, -1e6, 1e6)
-            out[:, 0] = np.where(missing, 0.0, z / np.sqrt(1.0 + (z / _CLIP_AT) ** 2))
+            out[:, 0] = np.where(missing, 0.0, z / np.sqrt(1.0 + (z / CLIP_AT) ** 2))
         if self.indicator:
             out[:, -1] = missing
 

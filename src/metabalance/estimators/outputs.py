@@ -19,7 +19,8 @@ CALIBRATIONS: Mapping[str, type[Calibration | IsotonicCalibration]] = {
     "temperature": Calibration,
     "isotonic": IsotonicCalibration,
 }
-_SMALLEST = 1e-300  # whose logarithm is finite
+SMALLEST_DECIDED = 1e-300  # whose logarithm is finite
+TIE_DECIMALS = 9  # beyond which logarithms count as equal: the steps of isotonic ones do end on a tie
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,8 @@ class Output:
 
     def decide(self, probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
         """Return the code of the class that is predicted, shape (n,)."""
-        logs = np.log(np.maximum(probabilities, _SMALLEST)) + np.array(self.log_weights)
-        chosen: NDArray[np.int64] = logs.argmax(axis=1)
+        logs = np.log(np.maximum(probabilities, SMALLEST_DECIDED)) + np.array(self.log_weights)
+        chosen: NDArray[np.int64] = np.round(logs, TIE_DECIMALS).argmax(axis=1)
         return chosen
 
     @property

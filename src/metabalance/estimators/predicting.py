@@ -1,5 +1,7 @@
 """A fitted network as scikit-learn knows classifiers: probabilities, labels, embeddings."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -79,6 +81,53 @@ class PredictingNetwork(FreeParameters, ClassifierMixin, BaseEstimator):
         x = torch.from_numpy(self.encoder_.transform(X)).to(self.device_)
         adapted = self.adapted_parameters_ if self._now_predicts_adapted else None
         return embed_rows(self.module_, x, adapted)
+
+    def export_onnx(self, path: str | os.PathLike[str]) -> Path:
+        """Write the fitted classifier as an ONNX file, for programs without Python or torch; return its path.
+
+        One graph holds everything from the columns to the label: encoder, network, calibration and decision.
+        Its outputs are ``label``, of shape (rows,), and ``probabilities``, float64 of shape (rows,
+        n_classes), those of `predict_proba` up to rounding. Its inputs:
+
+        - of a data frame, each column that the network uses, by name and of shape (rows, 1): float64 for
+          numbers and booleans (NaN if missing), strings for categories ("" if missing; whole numbers without
+          a point);
+        - of an array of numbers, ``X``, float64 of shape (rows, n_features); of one that holds texts,
+          ``column_0``, ``column_1``, … as for a data frame;
+        - of images and sequences, ``X``, of shape (rows, …) and the type that they had in `fit`.
+
+        Rows are not checked as `predict_proba` does it: an infinite number, say, counts as a very large one.
+
+        Parameters
+        ----------
+        path : path-like
+            File to write, usually ``*.onnx``.
+
+        Raises
+        ------
+        ImportError
+            If the packages of the extra are missing: ``pip install 'metabalance[onnx]'``.
+        ValueError
+            If the network (a ``module`` of your own) cannot be exported, a column is named as an output is,
+            or the file cannot be written.
+        """
+        check_is_fitted(self)
+        try:
+            from metabalance.export.onnx_files import write_onnx  # an optional dependency
+        except ModuleNotFoundError as error:
+            if error.name not in ("onnx", "onnxscript"):
+                raise
+            raise ImportError(
+                f"export_onnx needs {error.name}, which is not installed: pip install 'metabalance[onnx]'"
+            ) from error
+        return write_onnx(
+            path,
+            encoder=self.encoder_,
+            network=self.module_,
+            parameters=self.adapted_parameters_ if self._now_predicts_adapted else None,
+            output=self._now_made_of_outputs,
+            classes=self.classes_,
+        )
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the label of each row that ``decision`` chooses, shape (n_rows,).

@@ -52,6 +52,8 @@ class TableEncoder:
         Columns of the table.
     feature_names_in_ : list of str or None
         Column names; None for arrays and for data frames whose names are not strings.
+    columns_ : tuple
+        What was learned, a record of `metabalance.estimators.columns` for each column.
     n_outputs_ : int
         Width of the result; a single 0 where all columns are dropped.
     categorical_outputs_ : ndarray of bool, shape (n_outputs_,)
@@ -75,6 +77,7 @@ class TableEncoder:
 
     n_features_in_: int
     feature_names_in_: list[str] | None
+    columns_: tuple[Column, ...]
     n_outputs_: int
     categorical_outputs_: np.ndarray[Any, np.dtype[np.bool_]]
     n_codes_: dict[int, int]
@@ -82,7 +85,7 @@ class TableEncoder:
     def __init__(self, max_categories: int = 32, coded: bool = False) -> None:
         self.max_categories = max_categories
         self.coded = coded
-        self._columns: tuple[Column, ...] = ()
+        self.columns_ = ()
 
     def fit(self, X: Any, *, kinds_from: Any = None) -> Self:
         """Learn medians, scales and categories from ``X``: array-like or DataFrame, shape (n, n_features).
@@ -153,13 +156,13 @@ class TableEncoder:
         ValueError
             Other columns than in ``fit``, text in a column of numbers, infinite numbers.
         """
-        if not self._columns:
+        if not self.columns_:
             raise NotFittedError("This TableEncoder is not fitted yet: call fit with the training rows first")
         frame = self._match(*_as_frame(X))
         out = np.zeros((len(frame), self.n_outputs_), dtype=np.float32)
         large, start = [], 0
         for index, label in enumerate(_labels(self.feature_names_in_, self.n_features_in_)):
-            column = self._columns[index]
+            column = self.columns_[index]
             values = column.read(frame.iloc[:, index], label)
             if _exceeds_float32(values):
                 large.append(label)
@@ -178,7 +181,7 @@ class TableEncoder:
         names = self.feature_names_in_ or []
         return [
             n
-            for n, column in zip(names, self._columns, strict=False)
+            for n, column in zip(names, self.columns_, strict=False)
             if isinstance(column, CategoryColumn | CodedColumn)
         ]
 
@@ -190,7 +193,7 @@ class TableEncoder:
             "max_categories": int(self.max_categories),
             "coded": bool(self.coded),
             "feature_names": self.feature_names_in_,
-            "columns": [{"kind": kinds[type(column)], **asdict(column)} for column in self._columns],
+            "columns": [{"kind": kinds[type(column)], **asdict(column)} for column in self.columns_],
         }
 
     @classmethod
@@ -208,7 +211,7 @@ class TableEncoder:
         return encoder
 
     def _restore(self, columns: list[Column], names: list[str] | None) -> None:
-        self._columns = tuple(columns)
+        self.columns_ = tuple(columns)
         self.n_features_in_ = len(columns)
         self.feature_names_in_ = names
         flags = [flag for column in columns for flag in column.outputs]

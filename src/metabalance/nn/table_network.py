@@ -129,7 +129,7 @@ class TableNetwork(nn.Module):
         elif self.code is not None:
             # The periodic embedding takes a single batch dimension.
             coded = self.code(self._of_each_member(numbers).flatten(1))
-            own.append(coded.reshape(len(x), self.n_members, -1))
+            own.append(coded.unflatten(1, (self.n_members, -1)).flatten(2))
         for (place, count), vectors in zip(self.codes.items(), self.categories, strict=True):
             own.append(vectors(self._of_each_member((x[..., place] * count).round().long(), 1)))
         encoded = self._of_each_member(torch.cat(common, dim=-1))

@@ -308,6 +308,10 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         self._refitted().save(path)
         self.to_json(Path(path) / RESULTS_FILE)
 
+    def export_onnx(self, path: str | os.PathLike[str]) -> Path:
+        """Write the best candidate's model as an ONNX file; see `MetaBalanceClassifier.export_onnx`."""
+        return self._refitted().export_onnx(path)
+
     def to_html(
         self, path: str | os.PathLike[str], *, dataset: str = "data", command: str | None = None
     ) -> Path:

@@ -1,0 +1,1 @@
+"""Fitted networks for programs without Python; imported where they are asked for, as ONNX is an extra."""
