@@ -233,7 +233,7 @@ def test_progress_bar_goes_to_standard_error(data, capsys) -> None:
     [
         ({"cv": 1}, ValueError, "cv=1: the number of folds must be at least 2"),
         ({"cv": 200}, ValueError, "at most the .* rows of the rarest class '1'"),
-        ({"cv": object()}, TypeError, "cv must be a number of folds, a splitter or"),
+        ({"cv": 3.5}, TypeError, "cv must be a number of folds, a splitter or"),
         ({"cv": []}, ValueError, "cv has no splits"),
         ({"cv": "5"}, TypeError, "cv must be a number of folds, a splitter or"),
         ({"cv": StratifiedKFold}, TypeError, "cv must be a number of folds, a splitter or"),

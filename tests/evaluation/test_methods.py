@@ -166,7 +166,7 @@ def test_own_classifiers() -> None:
         ("metabalance:natural/foo", ValueError, "must be metabalance:SUPPORT/QUERY"),
         ("metabalance@theta", ValueError, "there are @adapted and @meta"),
         (3, TypeError, r"a method is a name or a \(name, classifier\) pair, got 3"),
-        (("mine", object()), TypeError, "a method is a name"),
+        (("mine", 3.5), TypeError, "a method is a name"),
     ],
     ids=str,
 )

@@ -53,7 +53,7 @@ def test_results_that_cannot_be_written_are_an_error_and_the_old_ones_stay(binar
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"estimator": object()}, TypeError, "estimator must be a MetaBalanceClassifier or None"),
+        ({"estimator": 3.5}, TypeError, "estimator must be a MetaBalanceClassifier or None"),
         ({"query_samplers": ["smot"]}, ValueError, "did you mean 'smote'"),
         ({"support_samplers": []}, ValueError, "support_samplers is empty"),
         ({"scoring": "roc"}, ValueError, "no scikit-learn scorer"),

@@ -127,6 +127,27 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             self._n_features_out = network.embed(rows).shape[1]
         self.classifier_ = classifier
 
+    @property
+    def n_features_in_(self) -> int:
+        """Values of a row."""
+        check_is_fitted(self)
+        return int(self.classifier_.n_features_in_)
+
+    @property
+    def feature_names_in_(self) -> NDArray[Any]:
+        """Names of the columns, where a table has them."""
+        check_is_fitted(self)
+        names: NDArray[Any] = self.classifier_.feature_names_in_
+        return names
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn what goes in and comes out: labels are needed, embeddings are float32."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True  # in tables, for networks of one's own
+        tags.target_tags.required = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
 
 def _check_can_embed(module: Any, X: Any) -> None:
     """Raise TypeError for a network that will not say what its last layer sees, before it is trained."""
