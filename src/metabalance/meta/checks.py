@@ -170,3 +170,12 @@ def check_gradients_finite(gradients: dict[str, Tensor]) -> None:
             f"the gradient of {', '.join(names)} is not finite although the losses are; nothing was changed. "
             "Look for infinity in the inputs, or try a smaller inner_lr or lr of the outer optimizer"
         )
+
+
+def check_finite_elsewhere(sums: Iterable[Tensor]) -> None:
+    """Raise FloatingPointError if sums over processes are not finite, where this process's numbers are."""
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in sums):
+        raise FloatingPointError(
+            "a loss or the gradient of another process of process_group is not finite, which names it; "
+            "nothing was changed"
+        )

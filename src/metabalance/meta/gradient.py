@@ -4,12 +4,14 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.distributed import ProcessGroup
 
 from metabalance.meta import checks
 from metabalance.meta.algorithm import Algorithm
 from metabalance.meta.buffers import BUFFER_POLICIES, store_buffers
 from metabalance.meta.checks import Batch, LossFunction
 from metabalance.meta.dispatch import ENGINES, Dispatcher
+from metabalance.meta.exchange import Exchange, check_unwrapped
 from metabalance.meta.update import Update
 
 ORDERS = ("exact", "first")
@@ -86,6 +88,15 @@ class MetaGradient:
     buffers : {"both", "support", "query", "frozen"}, default="both"
         Which passes move running statistics and other buffers, one meta step after the other, support before
         query. In training mode BatchNorm normalises by the batch under every policy.
+    process_group : torch.distributed.ProcessGroup, optional
+        Processes that share out the meta steps of every update, such as ``torch.distributed.group.WORLD``
+        under ``torchrun``. All of them call `backward` with meta steps of their own
+        (``MetaBatchStream(…, num_replicas=…, rank=…)``), as many or not, and get the gradient and the losses
+        of all meta steps together, to the same bits; parameters and buffers begin as those of the first
+        process. One all-reduce of a vector as long as the gradient is all that is sent, whatever S is.
+        Running statistics move in each process by its own meta steps, and are then averaged, each process
+        weighing as its number of meta steps; other buffers stay with their process. Dropout masks come from
+        each process's own generator: seed them differently.
 
     Notes
     -----
@@ -100,6 +111,12 @@ class MetaGradient:
     engines but "loop" and "captured", hooks on tensors inside the forward pass do not run, and its tensors do
     not say ``requires_grad``. "compiled" does not notice when methods of a class, or hooks for all modules at
     once, change after the first update.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is none of the above, or the model is wrapped by DistributedDataParallel or FSDP, which
+        see ordinary backward passes only: pass the module inside, with ``process_group``.
 
     References
     ----------
@@ -131,8 +148,10 @@ class MetaGradient:
         engine: str = "auto",
         updates: int | None = None,
         buffers: str = "both",
+        process_group: ProcessGroup | None = None,
     ) -> None:
         checks.check_model_and_loss(model, loss_fn)
+        check_unwrapped(model)
         checks.check_choice("order", order, ORDERS)
         checks.check_choice("reduction", reduction, REDUCTIONS)
         checks.check_choice("engine", engine, ENGINES)
@@ -148,6 +167,7 @@ class MetaGradient:
             reduction=reduction,
         )
         self._evaluate = Dispatcher(engine, updates)
+        self._exchange = None if process_group is None else Exchange(process_group, model)
 
     @property
     def engine(self) -> str:
@@ -204,12 +224,16 @@ class MetaGradient:
             (support[0], support[1]),
             (query[0], query[1]),
         )
-        outer = self._evaluate(self._algorithm, update)
+        outer = own = self._evaluate(self._algorithm, update)
+        if self._exchange is not None:
+            mean = self._algorithm.reduction == "mean"
+            outer = self._exchange(own, update.params, update.buffers, mean)
         if not bool(outer.is_finite()):
             checks.check_losses_finite(
-                {"support": outer.support_losses, "query": outer.query_losses}, "meta step"
+                {"support": own.support_losses, "query": own.query_losses}, "meta step"
             )
-            checks.check_gradients_finite(outer.gradients)
+            checks.check_gradients_finite(own.gradients)
+            checks.check_finite_elsewhere([*outer.gradients.values(), *outer[1:3]])
         store_buffers(update.buffers, outer.buffers)
         accumulate(update.params, outer.gradients)
 

@@ -33,11 +33,15 @@ class PoolReader:
         """Rows of one pass."""
         return self._pool.passes.size
 
-    def read(self, *shape: int) -> tuple[Tensor, Tensor]:
-        """Return the next rows and labels, in this leading shape."""
-        rows = self._take(torch.Size(shape).numel())
+    def read(self, *shape: int, part: slice = slice(None)) -> tuple[Tensor, Tensor]:
+        """Return the next rows and labels, in this leading shape; only a part of the first dimension of it.
+
+        The place moves on as if all had been read.
+        """
+        places = self._take(torch.Size(shape).numel()).view(shape)[part]
+        rows = places.flatten()
         x, y = self._pool.x.index_select(0, rows), self._pool.y.index_select(0, rows)
-        return x.reshape(*shape, *x.shape[1:]), y.reshape(*shape, *y.shape[1:])
+        return x.reshape(*places.shape, *x.shape[1:]), y.reshape(*places.shape, *y.shape[1:])
 
     def again(self, seed: int) -> "PoolReader":
         """Return another reader of the same rows, from its own beginning and in an order of its own."""

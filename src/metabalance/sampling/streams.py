@@ -14,6 +14,7 @@ from metabalance.sampling.checks import RandomState, as_seed, check_count, check
 from metabalance.sampling.pools import load_data, make_pool
 from metabalance.sampling.readers import PoolReader
 from metabalance.sampling.remembered import Remembered
+from metabalance.sampling.shares import check_common_seed, share_of
 from metabalance.sampling.strategies import SamplerLike
 
 Batch = tuple[Tensor, Tensor]
@@ -175,13 +176,17 @@ class MetaBatchStream:
         What messages call the classes 0, 1, …; their ids by default.
     balance_by : array or tensor of int, shape (n,), optional
         As in `BatchStream`, for both streams.
+    num_replicas, rank : int, default=1 and 0
+        Processes that share out the pairs of every draw, and which of them this one is, from 0. All of them
+        draw the same pairs and each returns its own part of them, as even as may be: together they are what
+        a single stream would return, no pair occurs twice, and balance is as exact.
 
     Attributes
     ----------
     support, query : PoolReader
         The two streams; each has a ``pass_size``.
     rows_per_draw : int
-        Rows in one draw, support and query together.
+        Rows in one draw of all processes, support and query together.
 
     Raises
     ------
@@ -218,8 +223,12 @@ class MetaBatchStream:
         categorical: NDArray[np.bool_] | None = None,
         class_names: Sequence[str] | None = None,
         balance_by: NDArray[Any] | Tensor | None = None,
+        num_replicas: int = 1,
+        rank: int = 0,
     ) -> None:
         self.meta_steps = check_count("meta_steps", meta_steps)
+        self.part = share_of(self.meta_steps, num_replicas, rank)
+        check_common_seed(random_state, num_replicas)
         self.support_batch_size = check_count("support_batch_size", support_batch_size)
         self.query_batch_size = check_count("query_batch_size", query_batch_size)
         seed = as_seed(random_state)
@@ -235,7 +244,7 @@ class MetaBatchStream:
 
     @property
     def rows_per_draw(self) -> int:
-        """Rows in one draw, support and query together."""
+        """Rows in one draw of all processes, support and query together."""
         return self.meta_steps * (self.support_batch_size + self.query_batch_size)
 
     def draw(self) -> tuple[Batch, Batch]:
@@ -247,10 +256,12 @@ class MetaBatchStream:
             x of shape (meta_steps, support_batch_size, …), y of shape (meta_steps, support_batch_size).
         query : tuple of Tensor
             z of shape (meta_steps, query_batch_size, …), t of shape (meta_steps, query_batch_size).
+
+        With more than one process, meta_steps is the number of pairs of this one.
         """
         return (
-            self.support.read(self.meta_steps, self.support_batch_size),
-            self.query.read(self.meta_steps, self.query_batch_size),
+            self.support.read(self.meta_steps, self.support_batch_size, part=self.part),
+            self.query.read(self.meta_steps, self.query_batch_size, part=self.part),
         )
 
     def __len__(self) -> int:
