@@ -13,7 +13,12 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from metabalance.estimators.batches import Changes
-from metabalance.estimators.checkpoints import NOT_ROUTED, chosen_checkpoint, made_of, refuse_callbacks
+from metabalance.estimators.checkpoints import (
+    NOT_ROUTED_NETWORK,
+    chosen_checkpoint,
+    made_of,
+    refuse_callbacks,
+)
 from metabalance.estimators.choices import choose_module
 from metabalance.estimators.layout import TableLayout, describe_table
 from metabalance.estimators.loops import make_loop
@@ -33,7 +38,9 @@ from metabalance.training import (
     Look,
     Part,
     Saver,
+    Shared,
     UpdateRule,
+    agreed,
     is_small,
     look_at_members,
     look_at_parts,
@@ -83,7 +90,7 @@ class ImbalancedClassifier(PredictingNetwork, ABC):
     mixing: Any = None
     reweight_from: float = 0.0
 
-    __metadata_request__fit = NOT_ROUTED
+    __metadata_request__fit = NOT_ROUTED_NETWORK
 
     @abstractmethod
     def _check_own_parameters(self) -> None:
@@ -91,9 +98,17 @@ class ImbalancedClassifier(PredictingNetwork, ABC):
 
     @abstractmethod
     def _make_rule(
-        self, module: nn.Module, loss_fn: LossFunction, train: Part, stream_options: dict[str, Any]
+        self,
+        module: nn.Module,
+        loss_fn: LossFunction,
+        train: Part,
+        stream_options: dict[str, Any],
+        group: Any,
     ) -> UpdateRule:
-        """Return the update rule over the training rows; the options are those that all streams take."""
+        """Return the update rule over the training rows; the options are those that all streams take.
+
+        The group is that of processes which share out the meta steps, or None.
+        """
 
     @property
     @abstractmethod
@@ -101,7 +116,13 @@ class ImbalancedClassifier(PredictingNetwork, ABC):
         """The sampling strategies that rows are drawn by."""
 
     def fit(
-        self, X: Any, y: Any, balance_by: Any = None, checkpoint: Any = None, resume: bool = False
+        self,
+        X: Any,
+        y: Any,
+        balance_by: Any = None,
+        checkpoint: Any = None,
+        resume: bool = False,
+        process_group: Any = None,
     ) -> Self:
         """Train a network on rows X with labels y.
 
@@ -126,6 +147,10 @@ class ImbalancedClassifier(PredictingNetwork, ABC):
         resume : bool, default=False
             Go on from the checkpoint, if there is one; on the CPU the result is bit for bit that of a fit
             that was never broken off.
+        process_group : torch.distributed.ProcessGroup, optional
+            Processes that share out the meta steps of every update of `MetaBalanceClassifier`, such as
+            ``torch.distributed.group.WORLD`` under ``torchrun``. All of them call `fit` with the same
+            arguments, draw the same rows, and end with the same network. Only the first writes checkpoints.
 
         Returns
         -------
@@ -144,8 +169,12 @@ class ImbalancedClassifier(PredictingNetwork, ABC):
         if kept is not None:
             refuse_callbacks(self.callbacks)
         prepared = self.prepare(X, y, balance_by)
-        saver, saver_again = (None, None) if kept is None else kept.savers(made_of(self, prepared))
-        trained = self._train(prepared, saver=saver)
+        if process_group is not None:
+            self._check_shared_out(process_group, prepared)
+        saver, saver_again = (
+            (None, None) if kept is None else kept.savers(made_of(self, prepared), process_group)
+        )
+        trained = self._train(prepared, process_group, saver=saver)
         trained.warn_of_divergence()
         interrupted, rows_drawn = trained.loop.interrupted_, trained.loop.budget_.rows_drawn
         final, broken_off = trained, trained.how_far_it_got(bool(self.early_stopping))
@@ -154,7 +183,7 @@ class ImbalancedClassifier(PredictingNetwork, ABC):
         elif self.refit and not interrupted:
             broken_off, all_rows = REFIT_BROKEN_OFF, prepared.on_all_rows()
             final, more, interrupted = train_again(
-                trained, lambda epochs: self._train(all_rows, epochs, saver_again)
+                trained, lambda epochs: self._train(all_rows, process_group, epochs, saver_again)
             )
             rows_drawn += more
 
@@ -173,7 +202,9 @@ class ImbalancedClassifier(PredictingNetwork, ABC):
             warnings.warn(broken_off, UserWarning, stacklevel=2)
         return self
 
-    def _train(self, prepared: Prepared, epochs: int | None = None, saver: Saver | None = None) -> Trained:
+    def _train(
+        self, prepared: Prepared, group: Any, epochs: int | None = None, saver: Saver | None = None
+    ) -> Trained:
         """Train a network, for so many epochs or as long as early stopping and ``max_epochs`` say."""
         classes, codes, train = prepared.classes, prepared.codes, prepared.train
         device = prepared.device
@@ -191,8 +222,11 @@ class ImbalancedClassifier(PredictingNetwork, ABC):
             )
             changes = Changes.chosen(self.augment, self.mixing, train.x)
             loss_fn = changes.loss(loss_on_outputs(chosen, module, prepared.holdouts))
-            rule = self._make_rule(module, loss_fn, train, prepared.stream_options)
+            rule = self._make_rule(module, loss_fn, train, prepared.stream_options, group)
             rule = changes.rule(rule, prepared.init_seed)
+            score = choose_score(self.scoring, classes, np.bincount(codes))
+            if group is not None:
+                rule, score = Shared(rule, group, self.meta_steps), agreed(score, group)
 
             watched = watched_rows(train.codes, WATCHED_ROWS, prepared.rng)
 
@@ -209,7 +243,7 @@ class ImbalancedClassifier(PredictingNetwork, ABC):
 
             scores = EpochScores(
                 look_at(self._predicts_adapted(module, train.x.ndim)),
-                choose_score(self.scoring, classes, np.bincount(codes)),
+                score,
                 majority=int(np.bincount(codes).argmax()),
             )
             loop = make_loop(self, module, chosen, rule, len(train), scores, device, epochs, saver).train()
@@ -220,6 +254,13 @@ class ImbalancedClassifier(PredictingNetwork, ABC):
                 for name in (["meta"] if adapted is None else ["meta", "adapted"])
             }
         return Trained(module.eval(), layout, adapted, calibrations, loop)
+
+    def _check_shared_out(self, process_group: Any, prepared: Prepared) -> None:
+        """Raise ValueError where processes could not train one network together."""
+        raise ValueError(
+            f"process_group shares out meta steps, which {type(self).__name__} does not take: fit it in one "
+            "process, or take MetaBalanceClassifier(inner_lr=0), which is plain training on the query stream"
+        )
 
     def prepare(self, X: Any, y: Any, balance_by: Any = None) -> Prepared:
         """Return what `fit` trains on: the rows encoded and split, and the seeds of all that follows.

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils import metadata_routing
+from torch.distributed import ProcessGroup, get_rank
 
 from metabalance.estimators.parameters import check_number, check_positive_int, is_whole_number
 from metabalance.estimators.prepared import Prepared
@@ -21,7 +22,8 @@ from metabalance.training import Part, Saver
 
 NOT_OF_A_FIT = ("verbose", "n_jobs", "memory", "device")  # parameters that decide nothing that is learned
 # Arguments of `fit` that are about one fit, and so nothing that a pipeline or a search could hand on.
-NOT_ROUTED = {"checkpoint": metadata_routing.UNUSED, "resume": metadata_routing.UNUSED}
+NOT_ROUTED = dict.fromkeys(("checkpoint", "resume"), metadata_routing.UNUSED)
+NOT_ROUTED_NETWORK = {**NOT_ROUTED, "process_group": metadata_routing.UNUSED}
 FILES = ("training.checkpoint", "refit.checkpoint")
 ABOUT_FILE = "run.json"  # of a run of many fits
 
@@ -72,10 +74,15 @@ class Checkpoint:
         """Return the files of checkpoints that are there."""
         return [file for name in (*FILES, ABOUT_FILE) if (file := Path(self.folder) / name).exists()]
 
-    def savers(self, made_of: Mapping[str, str]) -> tuple[Saver, Saver]:
-        """Return what keeps the checkpoints of the training, and of the one again on all rows (``refit``)."""
+    def savers(self, made_of: Mapping[str, str], group: ProcessGroup | None = None) -> tuple[Saver, Saver]:
+        """Return what keeps the checkpoints of the training, and of the one again on all rows (``refit``).
+
+        Of a group of processes, all of which are in the same state, the first writes them.
+        """
+        writes = group is None or get_rank(group) == 0
         first, again = (
-            Saver(Path(self.folder) / name, made_of, self.every_seconds, self.every_updates) for name in FILES
+            Saver(Path(self.folder) / name, made_of, self.every_seconds, self.every_updates, writes)
+            for name in FILES
         )
         return first, again
 

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted
 
 from metabalance.estimators.base import ImbalancedClassifier
-from metabalance.estimators.checkpoints import NOT_ROUTED
+from metabalance.estimators.checkpoints import NOT_ROUTED_NETWORK
 from metabalance.estimators.meta_weight_net import MetaWeightNetClassifier
 from metabalance.estimators.metabalance import MetaBalanceClassifier
 from metabalance.estimators.persistence import load_model
@@ -58,10 +58,16 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     def __init__(self, classifier: Any = None) -> None:
         self.classifier = classifier
 
-    __metadata_request__fit = NOT_ROUTED
+    __metadata_request__fit = NOT_ROUTED_NETWORK
 
     def fit(
-        self, X: Any, y: Any, balance_by: Any = None, checkpoint: Any = None, resume: bool = False
+        self,
+        X: Any,
+        y: Any,
+        balance_by: Any = None,
+        checkpoint: Any = None,
+        resume: bool = False,
+        process_group: Any = None,
     ) -> Self:
         """Learn from images X of identities y, with batches balanced by group where groups are given.
 
@@ -73,7 +79,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             Whom each image shows: labels of any kind, at least two images of each.
         balance_by : array of shape (n_rows,) or (n_rows, k), optional
             As in the ``fit`` of the classifier, such as the sex of each person.
-        checkpoint, resume
+        checkpoint, resume, process_group
             As in the ``fit`` of the classifier.
 
         Returns
@@ -93,7 +99,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             )
         classifier = clone(wanted)
         _check_can_embed(classifier.module, X)
-        self._keep(classifier.fit(X, y, balance_by, checkpoint, resume))
+        self._keep(classifier.fit(X, y, balance_by, checkpoint, resume, process_group))
         return self
 
     def transform(self, X: Any) -> NDArray[np.float32]:

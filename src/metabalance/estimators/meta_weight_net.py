@@ -163,7 +163,12 @@ random_state, verbose
         return False
 
     def _make_rule(
-        self, module: nn.Module, loss_fn: LossFunction, train: Part, stream_options: dict[str, Any]
+        self,
+        module: nn.Module,
+        loss_fn: LossFunction,
+        train: Part,
+        stream_options: dict[str, Any],
+        group: Any,
     ) -> UpdateRule:
         stream = MetaBatchStream(
             train.x,

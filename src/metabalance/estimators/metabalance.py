@@ -3,16 +3,25 @@
 from collections.abc import Sequence
 from typing import Any
 
-from torch import nn
+from torch import distributed, nn
 
 from metabalance.estimators.base import ImbalancedClassifier
+from metabalance.estimators.checkpoints import made_of
 from metabalance.estimators.loops import sure_epochs
-from metabalance.estimators.parameters import check_choice, check_number, check_positive_int
+from metabalance.estimators.parameters import (
+    check_choice,
+    check_number,
+    check_positive_int,
+    is_whole_number,
+)
+from metabalance.estimators.prepared import Prepared
 from metabalance.meta import ENGINES, MetaGradient
+from metabalance.meta.exchange import check_process_group
 from metabalance.meta.statistics import tracked_norms
 from metabalance.nn import LossFunction
 from metabalance.sampling import MetaBatchStream
-from metabalance.training import EpochBudget, MetaBalance, Part, UpdateRule
+from metabalance.sampling.shares import share_of
+from metabalance.training import EpochBudget, MetaBalance, Part, UpdateRule, check_same_fit
 
 PREDICT_WITH = ("auto", "meta", "adapted")
 TABLE_DIMENSIONS = 2
@@ -195,7 +204,12 @@ device, random_state, verbose
         return (self.support_sampler, self.query_sampler)
 
     def _make_rule(
-        self, module: nn.Module, loss_fn: LossFunction, train: Part, stream_options: dict[str, Any]
+        self,
+        module: nn.Module,
+        loss_fn: LossFunction,
+        train: Part,
+        stream_options: dict[str, Any],
+        group: Any,
     ) -> UpdateRule:
         stream = MetaBatchStream(
             train.x,
@@ -216,8 +230,18 @@ device, random_state, verbose
             order=self.order,
             engine=self.engine,
             updates=EpochBudget(len(train), stream.rows_per_draw).updates(sure_epochs(self)),
+            process_group=group,
         )
         return MetaBalance(meta, stream)
+
+    def _check_shared_out(self, process_group: Any, prepared: Prepared) -> None:
+        check_process_group(process_group)
+        share_of(self.meta_steps, distributed.get_world_size(process_group), 0)
+        if not is_whole_number(self.random_state):
+            raise ValueError(
+                f"random_state must be the same whole number in all processes, got {self.random_state!r}"
+            )
+        check_same_fit(made_of(self, prepared), process_group)
 
     def _predicts_adapted(self, module: nn.Module, n_dimensions: int) -> bool:
         check_choice("predict_with", self.predict_with, PREDICT_WITH)

@@ -251,7 +251,12 @@ class NeuralClassifier(ImbalancedClassifier):
         return (self.sampler,)
 
     def _make_rule(
-        self, module: nn.Module, loss_fn: LossFunction, train: Part, stream_options: dict[str, Any]
+        self,
+        module: nn.Module,
+        loss_fn: LossFunction,
+        train: Part,
+        stream_options: dict[str, Any],
+        group: Any,
     ) -> UpdateRule:
         stream = BatchStream(
             train.x,

@@ -32,20 +32,13 @@ class Exchange:
     """
 
     def __init__(self, group: object, model: nn.Module) -> None:
-        if not isinstance(group, distributed.ProcessGroup):
-            if group is distributed.GroupMember.NON_GROUP_MEMBER:
-                raise ValueError("this process is not in process_group: make no MetaGradient of it here")
-            raise TypeError(
-                "process_group must be a torch.distributed.ProcessGroup, such as "
-                f"torch.distributed.group.WORLD after init_process_group, got {group!r}"
-            )
-        self.group = group
+        self.group = check_process_group(group)
         self.statistics = [n for n in statistics_names(model) if not n.endswith("num_batches_tracked")]
         self._check_alike(model)
-        first = distributed.get_global_rank(group, 0)
+        first = distributed.get_global_rank(self.group, 0)
         with torch.no_grad():
             for tensor in (*model.parameters(), *model.buffers()):
-                distributed.broadcast(tensor, first, group)
+                distributed.broadcast(tensor, first, self.group)
 
     def __call__(self, outer: OuterGradient, params: Tensors, buffers: Tensors, mean: bool) -> OuterGradient:
         """Return the update of all meta steps of the group, with a single entry in each of the losses.
@@ -92,6 +85,18 @@ class Exchange:
                 "the model has other parameters or shapes in another process of process_group: build the "
                 "same one in all of them"
             )
+
+
+def check_process_group(group: object) -> distributed.ProcessGroup:
+    """Return the group, or raise TypeError or ValueError if it is none that this process is in."""
+    if isinstance(group, distributed.ProcessGroup):
+        return group
+    if group is distributed.GroupMember.NON_GROUP_MEMBER:
+        raise ValueError("this process is not in process_group: leave it out here, or make a group with it")
+    raise TypeError(
+        "process_group must be a torch.distributed.ProcessGroup, such as torch.distributed.group.WORLD after "
+        f"init_process_group, got {group!r}"
+    )
 
 
 def check_unwrapped(model: nn.Module) -> None:

@@ -11,6 +11,7 @@ from metabalance.training.looks import Look, look_at_members, look_at_parts
 from metabalance.training.loop import TrainingLoop, resolve_device
 from metabalance.training.meta_weight_net import MetaWeightNet
 from metabalance.training.prediction import predict_members, predict_probabilities, rows_per_chunk
+from metabalance.training.processes import Shared, agreed, check_same_fit
 from metabalance.training.rules import ERM, MetaBalance, UpdateRule
 from metabalance.training.sam import SAM
 from metabalance.training.saver import Saver, check_same_run
@@ -37,9 +38,12 @@ __all__ = [
     "MetaWeightNet",
     "Part",
     "Saver",
+    "Shared",
     "TrainingLoop",
     "UpdateRule",
     "WeightAveraging",
+    "agreed",
+    "check_same_fit",
     "check_same_run",
     "cross_fitted_holdouts",
     "embed_rows",

@@ -34,6 +34,8 @@ class Saver:
         Seconds between two states, at least.
     every_updates : int or None
         Updates between two states.
+    writes : bool, default=True
+        Whether states are written at all, or only read.
 
     Attributes
     ----------
@@ -42,12 +44,18 @@ class Saver:
     """
 
     def __init__(
-        self, file: Path, made_of: Mapping[str, str], every_seconds: float | None, every_updates: int | None
+        self,
+        file: Path,
+        made_of: Mapping[str, str],
+        every_seconds: float | None,
+        every_updates: int | None,
+        writes: bool = True,
     ) -> None:
         self.file = file
         self.made_of = dict(made_of)
         self.every_seconds = math.inf if every_seconds is None else every_seconds
         self.every_updates = math.inf if every_updates is None else every_updates
+        self.writes = writes
         self.updates = 0
         self.written_at = time.monotonic()
 
@@ -80,12 +88,15 @@ class Saver:
         when it is time once more.
         """
         self.updates += 1
+        if not self.writes:
+            return
         if self.updates >= self.every_updates or time.monotonic() - self.written_at >= self.every_seconds:
             self._write(take_snapshot(loop, finished=False))
 
     def finish(self, loop: Any) -> None:
         """Write the state down that training has ended in."""
-        self._write(take_snapshot(loop, finished=True))
+        if self.writes:
+            self._write(take_snapshot(loop, finished=True))
 
     def _write(self, state: State) -> None:
         content = io.BytesIO()  # first, since torch hides what went wrong in a file of its own
