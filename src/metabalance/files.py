@@ -2,6 +2,7 @@
 
 import glob
 import os
+import threading
 from pathlib import Path
 
 
@@ -14,15 +15,16 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | memoryview) 
         If the folder or the file cannot be written.
     """
     path = Path(path)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    place = Path(os.path.realpath(path))  # a link stays one
+    unfinished = place.with_name(f".{place.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
         try:
             with open(unfinished, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())  # or the name could be on the disk before the content is
-            unfinished.replace(path)
+            unfinished.replace(place)
         finally:
             unfinished.unlink(missing_ok=True)
     except OSError as error:

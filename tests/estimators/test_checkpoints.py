@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from imblearn.over_sampling import RandomOverSampler
+from sklearn.metrics import fbeta_score, make_scorer
 from sklearn.utils.metadata_routing import get_routing_for_object
 from skorch.callbacks import Callback
+from torch.nn.functional import cross_entropy
 
 from metabalance import (
     Checkpoint,
@@ -15,9 +16,7 @@ from metabalance import (
     MetaWeightNetClassifier,
     NeuralClassifier,
 )
-from metabalance.estimators.checkpoints import in_words
-from metabalance.nn import Mixup
-from metabalance.training import Saver
+from metabalance.training import Saver, saver
 from tests.estimators.conftest import QUICK
 
 SMALL = {**QUICK, "hidden_sizes": (8,), "max_epochs": 3}  # of 32 to 41 updates each
@@ -55,6 +54,13 @@ def check_same(one, other) -> None:
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     assert one.calibrations_ == other.calibrations_
     assert one.rows_drawn_ == other.rows_drawn_
+
+
+def scaled_cross_entropy(factor: float):
+    def loss(output, target):
+        return factor * cross_entropy(output, target)
+
+    return loss
 
 
 def _without_time(epoch):
@@ -321,9 +327,27 @@ def test_pipelines_hand_on_groups_only() -> None:
     assert set(get_routing_for_object(NeuralClassifier()).fit.requests) == {"balance_by"}
 
 
-def test_objects_are_told_apart_by_what_they_are_made_of() -> None:
-    objects = (Costs(1, 2), Costs(1, 3), Mixup(0.2), Mixup(0.4), RandomOverSampler(), print, dict)
-    told = [in_words(each) for each in (*objects, RandomOverSampler(random_state=1))]
-    assert len(set(told)) == len(told)
-    assert in_words(Costs(1, 2)) == told[0]
-    assert not any("0x" in each for each in told)
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ({"scoring": make_scorer(fbeta_score, beta=0.1)}, {"scoring": make_scorer(fbeta_score, beta=10)}),
+        ({"loss": scaled_cross_entropy(1.0)}, {"loss": scaled_cross_entropy(9.0)}),
+    ],
+    ids=["scorer", "closure"],
+)
+def test_other_functions_are_another_fit(before, now, binary, tmp_path) -> None:
+    NeuralClassifier(**SMALL, **before).fit(*binary, checkpoint=tmp_path)
+    NeuralClassifier(**SMALL, **before).fit(*binary, checkpoint=tmp_path, resume=True)
+    with pytest.raises(ValueError, match=f"of a run with other {next(iter(now))}"):
+        NeuralClassifier(**SMALL, **now).fit(*binary, checkpoint=tmp_path, resume=True)
+
+
+def test_no_memory_is_no_damage(binary, tmp_path, monkeypatch) -> None:
+    NeuralClassifier(**SMALL).fit(*binary, checkpoint=tmp_path)
+
+    def fail(*arguments) -> None:
+        raise torch.OutOfMemoryError("tried to allocate 2 GiB")
+
+    monkeypatch.setattr(saver, "restore_snapshot", fail)
+    with pytest.raises(torch.OutOfMemoryError):
+        NeuralClassifier(**SMALL).fit(*binary, checkpoint=tmp_path, resume=True)

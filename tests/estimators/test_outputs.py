@@ -217,3 +217,23 @@ def test_priors_by_label() -> None:
     with pytest.raises(ValueError, match="prior must name every class"):
         frequencies({"a": 1}, classes, counts)
     check_prior({"a": 1, "b": 2.5})
+
+
+def test_of_two_classes_of_one_size_the_second_is_the_positive_one() -> None:
+    classes, counts = np.array([0, 1]), np.array([10.0, 10.0])
+    assert frequencies(0.02, classes, counts).tolist() == [0.98, 0.02]
+    X, y = make_classification(200, 4, weights=[0.5], flip_y=0, random_state=0)
+    assert np.bincount(y).tolist() == [100, 100]
+    eager = NeuralClassifier(**QUICK, decision=Costs(false_positive=1, false_negative=50)).fit(X, y)
+    assert eager.calibrations_["meta"].threshold == pytest.approx(1 / 51)
+    assert (eager.predict(X) == 1).mean() > 0.5
+
+
+def test_only_probabilities_of_these_classes_are_calibrated_and_decided(binary) -> None:
+    net = NeuralClassifier(**QUICK).fit(*binary)
+    proba = net.predict_proba(binary[0][:5])
+    for wrong in (proba[:, 1:], proba[:, 1], np.full((2, 2), np.nan), np.ones((2, 3))):
+        for method in (net.decide, net.calibrate):
+            with pytest.raises(ValueError, match=r"numbers of shape \(n_rows, 2\), .*got shape"):
+                method(wrong)
+    assert net.decide(proba[:0]).shape == (0,)

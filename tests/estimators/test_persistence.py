@@ -15,7 +15,7 @@ from safetensors.torch import load, save
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
-from metabalance import MetaBalanceClassifier, MetaWeightNetClassifier, NeuralClassifier
+from metabalance import Costs, MetaBalanceClassifier, MetaWeightNetClassifier, NeuralClassifier
 from metabalance.estimators import model_files
 from tests.estimators.conftest import QUICK
 
@@ -102,10 +102,38 @@ def test_parameters_that_are_objects_are_left_out_and_named(binary, tmp_path) ->
     net = NeuralClassifier(**options)
     net.fit(X, y).save(tmp_path)
     description = json.loads((tmp_path / "model.json").read_text())
-    assert set(description["parameters_not_saved"]) == {"sampler", "class_weight"}
-    loaded = NeuralClassifier.load(tmp_path, device="cpu")
-    assert (loaded.sampler, loaded.class_weight, loaded.hidden_sizes) == ("natural", None, [6, 5])
+    assert set(description["parameters_not_saved"]) == {"sampler"}
+    with pytest.warns(UserWarning, match=r"not saved: sampler=RandomOverSampler\(.*set them before you fit"):
+        loaded = NeuralClassifier.load(tmp_path, device="cpu")
+    assert (loaded.sampler, loaded.class_weight, loaded.hidden_sizes) == ("natural", {0: 1.0, 1: 2.0}, [6, 5])
     np.testing.assert_array_equal(loaded.predict_proba(X), net.predict_proba(X))
+
+
+def test_weights_priors_and_decisions_are_saved(binary, tmp_path) -> None:
+    X, y = binary
+    options = {
+        **QUICK,
+        "early_stopping": 2,
+        "class_weight": {0: 1.0, 1: 5.0},
+        "reweight_from": 0.5,
+        "prior": {0: 0.99, 1: 0.01},
+        "decision": Costs(1, 50),
+    }
+    net = NeuralClassifier(**options).fit(X, y)
+    net.save(tmp_path)
+    loaded = NeuralClassifier.load(tmp_path, device="cpu")
+    assert loaded.get_params() == {**net.get_params(), "hidden_sizes": [32]}
+    np.testing.assert_array_equal(loaded.predict(X), net.predict(X))
+
+
+@pytest.mark.parametrize("damage", [{"pairs": 3}, {"pairs": [[1]]}, {"decision": "Evil", "pairs": []}, {}])
+def test_parameters_that_are_damaged(damage, binary, tmp_path) -> None:
+    NeuralClassifier(**QUICK).fit(*binary).save(tmp_path)
+    description = json.loads((tmp_path / "model.json").read_text())
+    description["parameters"]["prior"] = damage
+    (tmp_path / "model.json").write_text(json.dumps(description))
+    with pytest.raises(ValueError, match="is damaged"):
+        NeuralClassifier.load(tmp_path)
 
 
 def test_loading_leaves_the_callers_random_numbers(binary, tmp_path) -> None:
@@ -120,6 +148,10 @@ def test_loading_leaves_the_callers_random_numbers(binary, tmp_path) -> None:
 
 def test_saving_again_replaces_the_model(binary, tmp_path) -> None:
     X, y = binary
+    leftover = tmp_path / f".weights-{'a' * 16}.safetensors.99.tmp"  # of a process that was killed
+    mine = tmp_path / ".mine.99.tmp"
+    leftover.touch()
+    mine.touch()
     NeuralClassifier(**QUICK).fit(X, y).save(tmp_path)
     second = NeuralClassifier(**{**QUICK, "hidden_sizes": (3,)}).fit(X, y)
     second.save(tmp_path)

@@ -97,6 +97,25 @@ def test_an_array_of_numbers_and_labels_of_every_kind(labels, tmp_path) -> None:
     check(tmp_path / "model.onnx", {"X": X}, classifier, X)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "uint64", "float32", "Int64", "boolean", "category"])
+def test_labels_of_every_type(dtype, tmp_path) -> None:
+    X, codes = make_classification(200, 4, weights=[0.8], random_state=0)
+    high = {"uint64": 2**63 + 5, "boolean": 1}.get(dtype, 7)
+    y = pd.Series(np.where(codes == 1, np.uint64(high), np.uint64(0))).astype(dtype)
+    classifier = NeuralClassifier(**QUICK).fit(X, y)
+    classifier.export_onnx(tmp_path / "model.onnx")
+    check(tmp_path / "model.onnx", {"X": X}, classifier, X)
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">i4", "longdouble", "bool"])
+def test_images_of_every_type(dtype, tmp_path) -> None:
+    images = np.random.default_rng(0).integers(2, size=(60, 1, 8, 8)).astype(dtype)
+    classifier = NeuralClassifier(max_epochs=1, random_state=0, device="cpu").fit(images, np.arange(60) % 3)
+    classifier.export_onnx(tmp_path / "model.onnx")
+    native = images.astype(np.float64 if dtype == "longdouble" else images.dtype.newbyteorder("="))
+    check(tmp_path / "model.onnx", {"X": native}, classifier, images)
+
+
 def test_an_array_that_holds_texts(tmp_path) -> None:
     frame, y = table()
     X = frame[["amount", "city"]].to_numpy(dtype=object)
@@ -170,9 +189,13 @@ def test_the_best_of_a_search(tmp_path) -> None:
 
 def test_what_stands_in_the_way_is_named(tmp_path, monkeypatch) -> None:
     X, y = table(120)
-    named = NeuralClassifier(**QUICK).fit(X.rename(columns={"amount": "label"}), y)
-    with pytest.raises(ValueError, match="a column is named 'label', as an output"):
-        named.export_onnx(tmp_path / "model.onnx")
+    for name in ("label", ""):
+        named = NeuralClassifier(**QUICK).fit(X.rename(columns={"amount": name}), y)
+        with pytest.raises(ValueError, match=f"a column is named '{name}', which an input"):
+            named.export_onnx(tmp_path / "model.onnx")
+    ambiguous = NeuralClassifier(**QUICK).fit(X.assign(city=X["city"].replace("Rome", "")), y)
+    with pytest.raises(ValueError, match="column 'city' holds missing values and empty texts"):
+        ambiguous.export_onnx(tmp_path / "model.onnx")
     classifier = NeuralClassifier(**QUICK).fit(X[["amount"]], y)
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match="cannot write"):

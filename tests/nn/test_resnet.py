@@ -65,6 +65,22 @@ def test_a_block_adds_its_layers_to_its_input() -> None:
     torch.testing.assert_close(narrow(x), F.relu(F.batch_norm(shortcut, None, None, training=True)))
 
 
+@pytest.mark.parametrize("size", [7, 8])
+def test_a_shortcut_is_a_strided_convolution(size: int) -> None:
+    block = BasicBlock(2, 4, nn.BatchNorm2d, stride=2).eval()
+    x, (convolution, norm) = images(3, 2, size, size), block.shortcut
+    with torch.no_grad():
+        block.norm2.weight.zero_()  # nothing but the shortcut is left
+        expected = norm(F.conv2d(x, convolution.weight, stride=2)).relu()
+        torch.testing.assert_close(block(x), expected)
+
+
+def test_large_channels_last_images_have_a_backward_pass() -> None:
+    model = ResNet(width=8, blocks=(1, 1)).to(memory_format=torch.channels_last)
+    model(images(128, 3, 56, 56).to(memory_format=torch.channels_last)).sum().backward()  # crashed in torch
+    assert all(p.grad is not None for p in model.parameters())
+
+
 def test_group_norm_looks_at_one_image_at_a_time() -> None:
     model, batch = ResNet(width=4, blocks=(1, 1), norm="group"), images(3, 3, 8, 8)
     torch.testing.assert_close(model(batch)[:1], model(batch[:1]))

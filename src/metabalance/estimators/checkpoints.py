@@ -3,21 +3,19 @@
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
 from sklearn.utils import metadata_routing
 from torch.distributed import ProcessGroup, get_rank
 
+from metabalance.estimators.in_words import in_words
 from metabalance.estimators.parameters import check_number, check_positive_int, is_whole_number
 from metabalance.estimators.prepared import Prepared
-from metabalance.nn import Mixing
 from metabalance.training import Part, Saver
 
 NOT_OF_A_FIT = ("verbose", "n_jobs", "memory", "device")  # parameters that decide nothing that is learned
@@ -144,26 +142,6 @@ def parameters_in_words(estimator: Any) -> dict[str, str]:
     parameters = estimator.get_params(deep=False).items()
     described = {name: in_words(value) for name, value in parameters if name not in NOT_OF_A_FIT}
     return {"estimator": type(estimator).__name__, **described}
-
-
-def in_words(value: Any) -> str:
-    """A parameter, alike in every process: objects by what they are called, as their address is not."""
-    if isinstance(value, str | int | float | bool | None):
-        return repr(value)
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(in_words, value))}]"
-    if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{in_words(key)}: {in_words(each)}' for key, each in value.items())}}}"
-    if isinstance(value, np.generic | np.ndarray):
-        return in_words(value.tolist())
-    if isinstance(value, type | FunctionType | BuiltinFunctionType):
-        return f"{value.__module__}.{value.__qualname__}"
-    name = f"{type(value).__module__}.{type(value).__qualname__}"
-    if isinstance(value, BaseEstimator):
-        return f"{name}({in_words(value.get_params(deep=False))})"
-    if isinstance(value, Mixing) or is_dataclass(value):
-        return f"{name}({in_words(vars(value))})"
-    return name
 
 
 def _fingerprint(parts: list[Part]) -> str:

@@ -38,6 +38,10 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     ----------
     classifier_ : estimator
         Fitted.
+    n_features_in_ : int
+        Values of a row.
+    feature_names_in_ : array of str
+        Names of the columns, where a network of your own takes a table with names.
 
     References
     ----------
@@ -63,7 +67,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         balance_by: Any = None,
         checkpoint: Any = None,
         resume: bool = False,
@@ -149,7 +153,8 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn what goes in and comes out: labels are needed, embeddings are float32."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True  # in tables, for networks of one's own
+        takes_tables = self.classifier is not None and getattr(self.classifier, "module", None) is not None
+        tags.input_tags.allow_nan = tags.input_tags.two_d_array = takes_tables  # by a network of one's own
         tags.target_tags.required = True
         tags.transformer_tags.preserves_dtype = []
         return tags

@@ -102,3 +102,8 @@ def _as_array(y: Any) -> Any:
     if isinstance(y, list | tuple) and not any(isinstance(label, list | tuple | np.ndarray) for label in y):
         return np.fromiter(y, dtype=object, count=len(y))
     return y
+
+
+def positive_code(counts: NDArray[Any]) -> int:
+    """Return the code of the class that "positive" means, of two: the rarer one, of equals the second one."""
+    return 0 if counts[0] < counts[1] else 1

@@ -18,12 +18,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from metabalance.files import remove_unfinished, write_atomically
+from metabalance.files import write_atomically
 
 FORMAT = "metabalance-model"
 FORMAT_VERSION = 8
 DESCRIPTION_FILE = "model.json"
 WEIGHTS_NAME = re.compile(r"weights-[0-9a-f]{16}\.safetensors")
+UNFINISHED_NAME = re.compile(rf"\.(model\.json|{WEIGHTS_NAME.pattern})\..*\.tmp")  # of killed processes
 
 
 def write_model_files(folder: Path, description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
@@ -53,9 +54,8 @@ def write_model_files(folder: Path, description: Mapping[str, Any], tensors: Map
     write_atomically(folder / name, weights)
     write_atomically(folder / DESCRIPTION_FILE, text.encode())
     for file in folder.iterdir():
-        if WEIGHTS_NAME.fullmatch(file.name) and file.name != name:
+        if (WEIGHTS_NAME.fullmatch(file.name) and file.name != name) or UNFINISHED_NAME.fullmatch(file.name):
             file.unlink()
-        remove_unfinished(file)
 
 
 def read_description(folder: Path) -> dict[str, Any]:

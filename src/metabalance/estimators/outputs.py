@@ -11,6 +11,7 @@ from scipy.special import expit
 from metabalance.estimators.calibration import Calibration
 from metabalance.estimators.decisions import check_decision, log_weights
 from metabalance.estimators.isotonic import IsotonicCalibration
+from metabalance.estimators.labels import positive_code
 from metabalance.estimators.parameters import check_choice
 from metabalance.estimators.priors import check_prior, frequencies
 
@@ -77,7 +78,7 @@ class Output:
         used = frequencies(prior, classes, counts)
         ratio = (used / used.sum()) / (counts / counts.sum())
         fitted = cls(calibration, tuple(ratio.tolist()), (0.0,) * len(classes))
-        weights = log_weights(decision, fitted(outputs), codes, used, aim, int(counts.argmin()))
+        weights = log_weights(decision, fitted(outputs), codes, used, aim, positive_code(counts))
         return cls(calibration, fitted.ratio, tuple(weights.tolist()))
 
     def __call__(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -94,7 +95,7 @@ class Output:
 
     @property
     def threshold(self) -> float | None:
-        """Of two classes, the probability of the second one from which it is predicted; None for more."""
+        """Of two classes, the probability of the second one above which it is predicted; None for more."""
         if len(self.log_weights) != 2:
             return None
         return float(expit(self.log_weights[0] - self.log_weights[1]))

@@ -1,7 +1,7 @@
 """Saved models: an estimator as a description and tensors, and back."""
 
-import json
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from metabalance.estimators.model_files import (
     write_model_files,
 )
 from metabalance.estimators.outputs import Output
+from metabalance.estimators.parameter_files import restore_parameters, split_saveable
 from metabalance.estimators.parameters import check_number
 from metabalance.estimators.tables import encoder_from_state
 from metabalance.meta.statistics import statistics_names
@@ -31,7 +32,7 @@ DAMAGE = (KeyError, TypeError, AttributeError, IndexError, ValueError)
 def save_model(estimator: Any, path: str | os.PathLike[str]) -> None:
     """Write a fitted estimator to a folder, which is made if it does not exist."""
     _check_unchanged(estimator)
-    parameters, not_saved = _saveable(estimator.get_params(deep=False))
+    parameters, not_saved = split_saveable(estimator.get_params(deep=False))
     description = {
         "estimator": type(estimator).__name__,
         "parameters": parameters,
@@ -88,7 +89,8 @@ def load_model(
             f"the model in {str(folder)!r} is a {description.get('estimator')}, not a {' or '.join(known)}"
         )
     try:
-        parameters = dict(description["parameters"])
+        parameters = restore_parameters(description["parameters"])
+        not_saved = dict(description["parameters_not_saved"])
         own_module = description["own_module"]
         classes = _restore_classes(description["classes"])
         encoder = encoder_from_state(description["encoder"])
@@ -130,10 +132,20 @@ def load_model(
             else f"the model in {str(folder)!r} has the default network: load it without module="
         )
     estimator = known[description["estimator"]](**{**parameters, "module": module})
-    try:
-        estimator.check_parameters()
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{str(folder / DESCRIPTION_FILE)!r} is damaged: {error}") from error
+    not_saved.pop("module", None)  # which is given
+    if not_saved:
+        warnings.warn(
+            f"the model in {str(folder)!r} was fitted with parameters that are objects and not saved: "
+            f"{', '.join(f'{name}={value:.60}' for name, value in not_saved.items())}; it predicts without "
+            "them, but set them before you fit it again",
+            UserWarning,
+            stacklevel=3,
+        )
+    else:  # or else some may not go with the defaults in the place of these
+        try:
+            estimator.check_parameters()
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{str(folder / DESCRIPTION_FILE)!r} is damaged: {error}") from error
     resolved = resolve_device(device)
     example = torch.zeros((2, *input_shape), device=resolved)
     weights = read_weights(folder, description, resolved)
@@ -170,23 +182,6 @@ def load_model(
     for name, value in fitted.items():
         setattr(estimator, name + "_", value)
     return estimator
-
-
-def _saveable(parameters: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Split parameters into those JSON holds exactly and a description of the rest, which a new fit needs."""
-    saved, not_saved = {}, {}
-    for name, value in parameters.items():
-        plain = value.tolist() if isinstance(value, np.generic | np.ndarray) else value
-        try:
-            restored = json.loads(json.dumps(plain, allow_nan=False))
-            same = restored == (list(plain) if isinstance(plain, tuple) else plain)
-        except (TypeError, ValueError):
-            same = False
-        if same:
-            saved[name] = plain
-        else:
-            not_saved[name] = repr(value)
-    return saved, not_saved
 
 
 def _restore_classes(saved: dict[str, Any]) -> NDArray[Any]:

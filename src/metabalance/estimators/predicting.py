@@ -45,9 +45,20 @@ class PredictingNetwork(FreeParameters, ClassifierMixin, BaseEstimator):
 
     def calibrate(self, probabilities: Any) -> NDArray[np.float64]:
         """Return what `predict_proba` makes of what the network itself says, shape (n_rows, n_classes)."""
+        probabilities, output = self._checked(probabilities), self._now_made_of_outputs
+        return probabilities if output is None else output(probabilities)
+
+    def _checked(self, probabilities: Any) -> NDArray[np.float64]:
+        """Return probabilities as an array, or raise ValueError if they are none of these classes."""
         check_is_fitted(self)
-        output = self._now_made_of_outputs
-        return np.asarray(probabilities) if output is None else output(np.asarray(probabilities))
+        array = np.asarray(probabilities, dtype=np.float64)
+        if array.ndim != 2 or array.shape[1] != len(self.classes_) or np.isnan(array).any():
+            raise ValueError(
+                f"probabilities must be numbers of shape (n_rows, {len(self.classes_)}), a column for each "
+                f"of classes_, as predict_proba returns them; got shape {array.shape}"
+                f"{' with NaN' if np.isnan(array).any() else ''}"
+            )
+        return array
 
     @property
     def _now_made_of_outputs(self) -> Output | None:
@@ -59,9 +70,7 @@ class PredictingNetwork(FreeParameters, ClassifierMixin, BaseEstimator):
 
     def decide(self, probabilities: Any) -> NDArray[Any]:
         """Return the label that `predict` makes of each row of `predict_proba`, shape (n_rows,)."""
-        check_is_fitted(self)
-        output = self._now_made_of_outputs
-        probabilities = np.asarray(probabilities)
+        probabilities, output = self._checked(probabilities), self._now_made_of_outputs
         codes = probabilities.argmax(axis=1) if output is None else output.decide(probabilities)
         labels: NDArray[Any] = self.classes_[codes]
         return labels
@@ -90,10 +99,11 @@ class PredictingNetwork(FreeParameters, ClassifierMixin, BaseEstimator):
         n_classes), those of `predict_proba` up to rounding. Its inputs:
 
         - of a data frame, each column that the network uses, by name and of shape (rows, 1): float64 for
-          numbers and booleans (NaN if missing), strings for categories ("" if missing; whole numbers without
-          a point);
+          numbers and booleans (NaN if missing), strings for categories ("" if missing; other things than text
+          as Python prints them, ``"True"`` or ``"0.5"``, and whole numbers without a point);
         - of an array of numbers, ``X``, float64 of shape (rows, n_features); of one that holds texts,
-          ``column_0``, ``column_1``, … as for a data frame;
+          ``column_0``, ``column_1``, … as for a data frame; a data frame whose names are no texts counts as
+          an array;
         - of images and sequences, ``X``, of shape (rows, …) and the type that they had in `fit`.
 
         Rows are not checked as `predict_proba` does it: an infinite number, say, counts as a very large one.

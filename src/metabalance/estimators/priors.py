@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from metabalance.estimators.labels import positive_code
 from metabalance.estimators.parameters import check_number
 
 PRIORS = ("training", "balanced")
@@ -46,5 +47,5 @@ def frequencies(prior: Any, classes: NDArray[Any], counts: NDArray[np.float64]) 
             "dict with the frequency of each"
         )
     shares = np.full(2, 1 - float(prior))
-    shares[int(counts.argmin())] = float(prior)
+    shares[positive_code(counts)] = float(prior)
     return shares

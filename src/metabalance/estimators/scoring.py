@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import get_scorer, get_scorer_names
 
 from metabalance.estimators.calibration import refinement
+from metabalance.estimators.labels import positive_code
 
 Codes = NDArray[np.int64]
 
@@ -61,7 +62,7 @@ def choose_score(scoring: Any, classes: NDArray[Any], counts: NDArray[np.int64])
     scorer = get_scorer(scoring)
     by_name = isinstance(scoring, str)
     labels = np.arange(len(classes)) if by_name else classes
-    swapped = by_name and len(classes) == 2 and counts[1] > counts[0]
+    swapped = by_name and len(classes) == 2 and positive_code(counts) == 0
 
     def score(
         probabilities: NDArray[np.float64], codes: NDArray[np.int64], predicted: Codes | None = None

@@ -6,7 +6,8 @@ from typing import Any
 
 import joblib
 
-from metabalance.estimators.checkpoints import Checkpoint, in_words, versions
+from metabalance.estimators.checkpoints import Checkpoint, versions
+from metabalance.estimators.in_words import in_words
 from metabalance.estimators.kept import KeptResults
 from metabalance.estimators.prepared import with_rows
 from metabalance.estimators.splits import Split

@@ -17,6 +17,7 @@ MATRIX = "X"
 NUMBERS, PLACES = "numbers", "places"
 EXAMPLE_ROWS = 3  # torch takes 0 and 1 for fixed numbers
 ML_DOMAIN = "ai.onnx.ml"
+OUTPUTS = LABEL, PROBABILITIES = "label", "probabilities"
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ def front_of(encoder: TableEncoder | ArrayEncoder, prefix: str) -> Front:
 
 
 def _front_of_arrays(encoder: ArrayEncoder, prefix: str) -> Front:
-    kind = helper.np_dtype_to_tensor_dtype(np.dtype(encoder.dtype_in_))
+    dtype = np.dtype(encoder.dtype_in_).newbyteorder("=")
+    kind = helper.np_dtype_to_tensor_dtype(dtype if dtype.itemsize <= 8 else np.dtype(np.float64))
     shape = encoder.shape_in_
     name = prefix + MATRIX
     example = torch.from_numpy(np.zeros((EXAMPLE_ROWS, *shape)))
@@ -90,6 +92,13 @@ def _columns(
 ) -> tuple[list[ValueInfoProto], list[NodeProto]]:
     """Every column that is used as an input of its own, of shape (rows, 1)."""
     names = encoder.feature_names_in_ or [f"column_{index}" for index in range(encoder.n_features_in_)]
+    used = {names[index] for index in (*encode.number_columns, *encode.category_columns)}
+    taken = sorted(used & {"", *OUTPUTS})
+    if taken:
+        raise ValueError(
+            f"a column is named {taken[0]!r}, which an input of an ONNX file with the outputs "
+            f"{' and '.join(OUTPUTS)} cannot be: fit with another name for it"
+        )
     inputs, nodes, places = [], [], []
     for index, (name, column) in enumerate(zip(names, encoder.columns_, strict=True)):
         if index in encode.number_columns:
@@ -97,6 +106,11 @@ def _columns(
         elif isinstance(column, CategoryColumn | CodedColumn) and index in encode.category_columns:
             inputs.append(helper.make_tensor_value_info(name, TensorProto.STRING, [ROWS, 1]))
             known, other = places_of(column)
+            if column.missing and "" in column.categories:
+                raise ValueError(
+                    f'column {name!r} holds missing values and empty texts, which are both "" to an ONNX '
+                    "file: give one of them another name before the fit"
+                )
             places.append(f"{prefix}place_{index}")
             nodes.append(
                 helper.make_node(

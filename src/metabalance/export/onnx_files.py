@@ -21,11 +21,10 @@ from metabalance.estimators.arrays import ArrayEncoder
 from metabalance.estimators.outputs import Output
 from metabalance.estimators.tables import TableEncoder
 from metabalance.export.classifying import Classify
-from metabalance.export.front import EXAMPLE_ROWS, ML_DOMAIN, ROWS, Front, front_of
+from metabalance.export.front import EXAMPLE_ROWS, LABEL, ML_DOMAIN, PROBABILITIES, ROWS, Front, front_of
 from metabalance.files import write_atomically
 
 OPSET, ML_OPSET = 18, 3
-LABEL, PROBABILITIES = "label", "probabilities"
 _CODE = "code"
 _CANNOT = (
     "the network cannot be exported to ONNX: torch.export must be able to follow its forward for any number "
@@ -44,11 +43,6 @@ def write_onnx(
     classes: NDArray[Any],
 ) -> Path:
     """Write what a fitted classifier consists of; see `metabalance.NeuralClassifier.export_onnx`."""
-    taken = sorted({LABEL, PROBABILITIES} & set(encoder.feature_names_in_ or ()))
-    if taken:
-        raise ValueError(
-            f"a column is named {taken[0]!r}, as an output of the file is: fit with another name for it"
-        )
     if sum(tensor.nbytes for tensor in network.state_dict().values()) > _MOST_BYTES:
         raise ValueError("the network is larger than 2 GB, which an ONNX file cannot hold: use save")
     prefix = _unlike(encoder.feature_names_in_ or [])
@@ -117,11 +111,13 @@ def _joined(front: Front, body: ModelProto, classes: NDArray[Any], prefix: str) 
 
 
 def _plain_labels(classes: NDArray[Any]) -> NDArray[Any]:
-    """Labels as an ONNX file can hold them: int64, float64, booleans or texts."""
+    """Labels as an ONNX file can hold them: int64 (uint64 if need be), float64, booleans or texts."""
     if all(isinstance(label, str) for label in classes):
         return classes.astype(object)
-    if classes.dtype.kind in "iuf":
-        return classes.astype(np.float64 if classes.dtype.kind == "f" else np.int64)
+    if classes.dtype.kind == "f":
+        return classes.astype(np.float64)
+    if classes.dtype.kind in "iu":
+        return classes.astype(np.uint64 if classes.max() > np.iinfo(np.int64).max else np.int64)
     if classes.dtype.kind == "b":
         return classes
     raise ValueError(f"labels of type {type(classes[0]).__name__} have no place in an ONNX file")

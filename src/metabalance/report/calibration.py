@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -56,9 +57,9 @@ def calibration_figure(comparison: Comparison) -> Figure:
     -------
     matplotlib.figure.Figure
         Accuracy against confidence in 15 equal bins for each of the best eight methods, with its expected
-        calibration error in the legend; the area of a dot is the share of rows in the bin. Where there are
-        calibrated networks, a second panel shows what these said before. Without predictions, a figure that
-        says so.
+        calibration error in the legend, all test parts together; the area of a dot is the share of rows in
+        the bin. Where there are calibrated networks, a second panel shows what these said before. Without
+        predictions, a figure that says so.
     """
     after = {name: pooled(comparison, name) for name in method_lines(comparison)}
     before = {name: pooled(comparison, name, before=True) for name in after}
@@ -73,7 +74,8 @@ def calibration_figure(comparison: Comparison) -> Figure:
         for number, (title, diagrams) in enumerate(panels, start=1):
             axes = figure.add_subplot(1, len(panels), number, title=title, ylabel="Accuracy")
             _draw(axes, comparison, diagrams)
-        add_legend(figure, comparison, "ece")
+        errors = {name: math.nan if each is None else each.error for name, each in after.items()}
+        add_legend(figure, comparison, "ece", errors)
     return figure
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -83,9 +83,14 @@ def method_lines(comparison: Comparison) -> dict[str, Line]:
     }
 
 
-def add_legend(figure: Figure, comparison: Comparison, metric: str) -> None:
-    """Put a legend under the axes: the line, the mean of ``metric`` and the name of each method."""
-    means = comparison.frame[metric]
+def add_legend(
+    figure: Figure, comparison: Comparison, metric: str, values: Mapping[str, float] | None = None
+) -> None:
+    """Put a legend under the axes: the line, a value of ``metric`` and the name of each method.
+
+    The value is the mean over the folds, where no others are given.
+    """
+    means = comparison.frame[metric] if values is None else values
     lines = method_lines(comparison)
     titles = {method.name: method.title for method in comparison.methods}
     handles = [
@@ -95,8 +100,8 @@ def add_legend(figure: Figure, comparison: Comparison, metric: str) -> None:
         for name, line in lines.items()
     ]
     heading = METRICS[metric].label
-    if len(lines) < len(means):
-        heading += f" (the best {len(lines)} of {len(means)} methods by rank)"
+    if len(lines) < len(titles):
+        heading += f" (the best {len(lines)} of {len(titles)} methods by rank)"
     figure.legend(handles=handles, title=heading, loc="outside lower left", alignment="left")
 
 

@@ -75,6 +75,8 @@ class Saver:
         try:
             restore_snapshot(loop, kept["state"])
             return bool(kept["state"]["finished"])
+        except torch.OutOfMemoryError:  # a RuntimeError that says nothing of the file
+            raise
         except DAMAGE as error:
             raise ValueError(
                 f"the checkpoint {str(self.file)!r} is damaged ({error}): delete it to train from the "
