@@ -16,7 +16,7 @@ demo: setup
 	$(BIN)/metabalance compare digits-severe --seeds 1 --report out/demo
 
 test: setup
-	$(BIN)/python -m pytest --cov=metabalance --cov-report=term:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest -n auto --dist worksteal --cov=metabalance --cov-report=term:skip-covered --cov-fail-under=90
 
 lint: setup
 	$(BIN)/ruff check .

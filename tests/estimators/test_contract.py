@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from metabalance import FaceEmbedder, MetaBalanceClassifier, MetaWeightNetClassifier, NeuralClassifier
 
-# Enough epochs for the checks that want three blobs to be told apart; fewer and smaller members, for speed.
-OPTIONS = {"max_epochs": 10, "n_members": 4, "hidden_sizes": (32,), "random_state": 0}
+# Enough for the checks that want three blobs to be told apart, in a few large steps of a small network.
+OPTIONS = {"max_epochs": 4, "lr": 0.03, "n_members": 2, "hidden_sizes": (32,), "random_state": 0}
 
 
 class Body(nn.Module):
@@ -28,7 +28,7 @@ class Body(nn.Module):
     [
         NeuralClassifier(**OPTIONS),
         MetaBalanceClassifier(**OPTIONS),
-        MetaWeightNetClassifier(**OPTIONS),
+        MetaWeightNetClassifier(**OPTIONS, batch_size=128, meta_batch_size=128),
         FaceEmbedder(NeuralClassifier(module=Body, max_epochs=2, random_state=0)),
     ]
 )
