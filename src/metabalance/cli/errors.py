@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import typer
 
+from metabalance.cli.processes import speaks
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 USER_ERRORS = (ValueError, TypeError, OSError, FloatingPointError)
@@ -46,7 +48,7 @@ def one_line_warnings() -> Iterator[None]:
 
     def show(message: Any, *args: Any, **kwargs: Any) -> None:
         text = _one_line(str(message))
-        if text not in shown:
+        if text not in shown and speaks():
             shown.add(text)
             complain(f"warning: {text}")
 

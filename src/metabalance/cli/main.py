@@ -4,31 +4,28 @@ import io
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from metabalance import (
     MetaBalanceClassifier,
     MSMetaBalanceClassifier,
-    NeuralClassifier,
     __version__,
     compare,
 )
 from metabalance.cli.data import load_data
-from metabalance.cli.decisions import read_decision, read_prior
-from metabalance.cli.errors import INTERRUPTED, complain, one_line_errors
+from metabalance.cli.errors import INPUT_ERROR, INTERRUPTED, complain, one_line_errors
+from metabalance.cli.fitting import fit_command
 from metabalance.cli.options import (
     AugmentOption,
     BalanceByOption,
     CheckpointOption,
     DataArgument,
-    DecisionOption,
     DropOption,
     EpochsOption,
     ImageSizeOption,
     JobsOption,
-    PriorOption,
     ResumeOption,
     ScoringOption,
     SeedOption,
@@ -40,8 +37,10 @@ from metabalance.cli.outputs import (
     check_checkpoint,
     check_folder,
     check_table_path,
+    say_what_is_written,
     write_table,
 )
+from metabalance.cli.processes import under_torchrun
 from metabalance.cli.scoring import load_any_model, score
 from metabalance.cli.tables import (
     console,
@@ -79,11 +78,15 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version and stop."),
     ] = False,
-) -> None: ...
+) -> None:
+    if under_torchrun() and context.invoked_subcommand not in (None, "fit"):
+        complain("error: under torchrun, processes train one network together: only `fit` does so")
+        raise typer.Exit(INPUT_ERROR)
 
 
 @app.command(
@@ -175,78 +178,18 @@ def compare_command(
             for line in left_out(comparison):
                 typer.echo(line)
             typer.echo(f"{comparison.seconds:.0f} s. {comparison.settings['budget']}")
-            _say_what_is_written(written)
+            say_what_is_written(written)
 
 
-@app.command(
+app.command(
     "fit",
     epilog="Examples:\n\n"
     "`metabalance fit fraud.csv --target Class --out model/`\n\n"
     "`metabalance fit fraud.csv --target Class --out model/ --query over --scoring balanced_accuracy`\n\n"
     "`metabalance fit fraud.csv --target Class --out model/ --checkpoint run/ --resume`\n\n"
+    "`torchrun --nproc-per-node 2 -m metabalance fit fraud.csv --target Class --out model/`\n\n"
     "Then: `metabalance predict model/ new.csv --out scored.csv`",
-)
-@one_line_errors
-def fit_command(
-    data: DataArgument,
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to save the model in.")],
-    target: TargetOption = None,
-    drop: DropOption = None,
-    balance_by: BalanceByOption = None,
-    image_size: ImageSizeOption = None,
-    augment: AugmentOption = None,
-    support: Annotated[
-        str | None,
-        typer.Option(
-            metavar="STRATEGY", help="How MetaBalance draws support batches.", show_default="natural"
-        ),
-    ] = None,
-    query: Annotated[
-        str | None,
-        typer.Option(metavar="STRATEGY", help="How MetaBalance draws query batches.", show_default="under"),
-    ] = None,
-    sampler: Annotated[
-        str | None,
-        typer.Option(metavar="STRATEGY", help="Train plainly on batches drawn so, without MetaBalance."),
-    ] = None,
-    scoring: ScoringOption = None,
-    prior: PriorOption = None,
-    decision: DecisionOption = None,
-    epochs: EpochsOption = 50,
-    checkpoint: CheckpointOption = None,
-    resume: ResumeOption = False,
-    random_state: SeedOption = 0,
-) -> None:
-    """Train one network on all of DATA and save it; `metabalance strategies` lists the strategies."""
-    if sampler is not None and (support is not None or query is not None):
-        raise ValueError("--sampler trains without MetaBalance: leave out --support and --query")
-    check_folder(out, "--out", MODEL_FILES)
-    check_checkpoint(checkpoint, resume)
-    decided = {"prior": read_prior(prior), "decision": read_decision(decision)}
-    groups = {"--balance-by": balance_by or []}
-    dataset, grouped = load_data(data, target, drop or [], image_size, groups, progress=shows_progress())
-    shared: dict[str, Any] = {
-        **decided,
-        "scoring": scoring,
-        "augment": augment,
-        "max_epochs": epochs,
-        "random_state": random_state,
-        "verbose": int(shows_progress()),
-    }
-    network: MetaBalanceClassifier | NeuralClassifier
-    if sampler is None:
-        network = MetaBalanceClassifier(
-            support_sampler=support or "natural", query_sampler=query or "under", **shared
-        )
-    else:
-        network = NeuralClassifier(sampler=sampler, **shared)
-    X, y = dataset.training_part()
-    network.fit(X, y, grouped["--balance-by"], checkpoint=checkpoint, resume=resume)
-    summary = training_summary(network)
-    network.save(out)
-    with console():
-        typer.echo(summary)
-        _say_what_is_written([out])
+)(one_line_errors(fit_command))
 
 
 @app.command(
@@ -344,7 +287,7 @@ def search_command(
             typer.echo(search_summary(search))
             if network is not None and not untrained:
                 typer.echo(training_summary(network))
-            _say_what_is_written(written)
+            say_what_is_written(written)
     if untrained:
         complain(f"interrupted: the chosen network is not trained, and nothing was written to {out}")
         raise typer.Exit(INTERRUPTED)
@@ -380,11 +323,6 @@ def strategies_command() -> None:
     """List the sampling strategies: names for --methods, --support, --query and --sampler."""
     with console() as out:
         out.print(strategy_table(out.width))
-
-
-def _say_what_is_written(paths: list[Path]) -> None:
-    if paths:
-        typer.echo(f"written: {', '.join(map(str, paths))}")
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+import typer
 
 from metabalance import Checkpoint
 from metabalance.estimators.model_files import DESCRIPTION_FILE
@@ -84,3 +85,9 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
         frame.to_parquet(path, index=False)
     else:
         frame.to_csv(path, index=False, compression="gzip" if path.name.lower().endswith(".gz") else None)
+
+
+def say_what_is_written(paths: list[Path]) -> None:
+    """Print the files and folders that there are now."""
+    if paths:
+        typer.echo(f"written: {', '.join(map(str, paths))}")

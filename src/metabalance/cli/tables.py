@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from metabalance.cli.processes import speaks
 from metabalance.evaluation import METRICS, Comparison
 from metabalance.report.groups import group_tables
 from metabalance.sampling import STRATEGIES
@@ -46,7 +47,7 @@ def console() -> Iterator[Console]:
 
 def shows_progress() -> bool:
     """Return whether someone watches standard error, so that a progress bar belongs there."""
-    return Console(stderr=True).is_terminal
+    return speaks() and Console(stderr=True).is_terminal
 
 
 def leaderboard(comparison: Comparison, width: int) -> Table:

@@ -1,0 +1,107 @@
+"""``metabalance fit``: one network, trained on everything and saved."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from metabalance import MetaBalanceClassifier, NeuralClassifier
+from metabalance.cli.data import load_data
+from metabalance.cli.decisions import read_decision, read_prior
+from metabalance.cli.options import (
+    AugmentOption,
+    BalanceByOption,
+    CheckpointOption,
+    DataArgument,
+    DecisionOption,
+    DropOption,
+    EpochsOption,
+    ImageSizeOption,
+    PriorOption,
+    ResumeOption,
+    ScoringOption,
+    SeedOption,
+    TargetOption,
+)
+from metabalance.cli.outputs import MODEL_FILES, check_checkpoint, check_folder, say_what_is_written
+from metabalance.cli.processes import count_processes, speaks, torchrun_group
+from metabalance.cli.tables import console, shows_progress, training_summary
+
+
+def fit_command(
+    data: DataArgument,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to save the model in.")],
+    target: TargetOption = None,
+    drop: DropOption = None,
+    balance_by: BalanceByOption = None,
+    image_size: ImageSizeOption = None,
+    augment: AugmentOption = None,
+    support: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STRATEGY", help="How MetaBalance draws support batches.", show_default="natural"
+        ),
+    ] = None,
+    query: Annotated[
+        str | None,
+        typer.Option(metavar="STRATEGY", help="How MetaBalance draws query batches.", show_default="under"),
+    ] = None,
+    meta_steps: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="MetaBalance's pairs of batches in an update, which torchrun's processes share out.",
+            show_default="1, or one for each process",
+        ),
+    ] = None,
+    sampler: Annotated[
+        str | None,
+        typer.Option(metavar="STRATEGY", help="Train plainly on batches drawn so, without MetaBalance."),
+    ] = None,
+    scoring: ScoringOption = None,
+    prior: PriorOption = None,
+    decision: DecisionOption = None,
+    epochs: EpochsOption = 50,
+    checkpoint: CheckpointOption = None,
+    resume: ResumeOption = False,
+    random_state: SeedOption = 0,
+) -> None:
+    """Train one network on all of DATA and save it; `metabalance strategies` lists the strategies."""
+    if sampler is not None and any(each is not None for each in (support, query, meta_steps)):
+        raise ValueError(
+            "--sampler trains without MetaBalance: leave out --support, --query and --meta-steps"
+        )
+    check_folder(out, "--out", MODEL_FILES)
+    check_checkpoint(checkpoint, resume)
+    decided = {"prior": read_prior(prior), "decision": read_decision(decision)}
+    groups = {"--balance-by": balance_by or []}
+    dataset, grouped = load_data(data, target, drop or [], image_size, groups, progress=shows_progress())
+    shared: dict[str, Any] = {
+        **decided,
+        "scoring": scoring,
+        "augment": augment,
+        "max_epochs": epochs,
+        "random_state": random_state,
+        "verbose": int(shows_progress()),
+    }
+    network: MetaBalanceClassifier | NeuralClassifier
+    if sampler is None:
+        network = MetaBalanceClassifier(
+            support_sampler=support or "natural",
+            query_sampler=query or "under",
+            meta_steps=meta_steps or count_processes(),
+            **shared,
+        )
+    else:
+        network = NeuralClassifier(sampler=sampler, **shared)
+    X, y = dataset.training_part()
+    with torchrun_group() as group:
+        network.fit(X, y, grouped["--balance-by"], checkpoint=checkpoint, resume=resume, process_group=group)
+    if not speaks():
+        return
+    summary = training_summary(network)
+    network.save(out)
+    with console():
+        typer.echo(summary)
+        say_what_is_written([out])

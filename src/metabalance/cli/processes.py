@@ -1,0 +1,42 @@
+"""``metabalance fit`` under torchrun: one of several processes that train a network together."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import distributed
+
+
+def count_processes() -> int:
+    """Return how many processes torchrun has started with this one, itself included; 1 without torchrun."""
+    return int(os.environ["WORLD_SIZE"]) if distributed.is_torchelastic_launched() else 1
+
+
+def under_torchrun() -> bool:
+    """Return whether there are others."""
+    return count_processes() > 1
+
+
+@contextmanager
+def torchrun_group() -> Iterator[distributed.ProcessGroup | None]:
+    """Join the processes that torchrun has started, each on a GPU of its own where there are any.
+
+    Gives their group, or None where this process is on its own.
+    """
+    if not under_torchrun():
+        yield None
+        return
+    on_gpus = torch.cuda.is_available()
+    if on_gpus:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    distributed.init_process_group("nccl" if on_gpus else "gloo")
+    try:
+        yield distributed.group.WORLD
+    finally:
+        distributed.destroy_process_group()
+
+
+def speaks() -> bool:
+    """Return whether this process is the one that prints and writes files."""
+    return not under_torchrun() or os.environ["RANK"] == "0"

@@ -1,0 +1,51 @@
+"""``metabalance fit`` under torchrun, as it is typed."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from metabalance import MetaBalanceClassifier
+from metabalance.cli.data import load_data
+
+FIT = ("fit", "breast-cancer-rare", "--epochs", "2")
+
+
+def torchrun(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Two processes, of one thread each."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "metabalance"]
+    return subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, check=False)
+
+
+def test_processes_fit_one_network_and_the_first_one_says_so(tmp_path: Path) -> None:
+    done = torchrun(*FIT, "--out", tmp_path / "model", "--checkpoint", tmp_path / "run", "--resume")
+    assert done.returncode == 0, done.stderr
+    assert len(re.findall("best epoch", done.stdout)) == len(re.findall("written: ", done.stdout)) == 1
+    assert sorted(file.name for file in (tmp_path / "run").iterdir()) == ["training.checkpoint"]
+    loaded = MetaBalanceClassifier.load(tmp_path / "model", device="cpu")
+    assert loaded.meta_steps == 2
+    X, y = load_data("breast-cancer-rare", None, [], None, {})[0].training_part()
+    alone = MetaBalanceClassifier(meta_steps=2, max_epochs=2, random_state=0).fit(X, y)
+    # Other dropout masks, the same batches.
+    assert np.abs(loaded.predict_proba(X) - alone.predict_proba(X)).mean() < 0.1
+
+
+def test_other_commands_say_that_they_do_not_share_out(tmp_path: Path) -> None:
+    for arguments, message in (
+        (("strategies",), "under torchrun, processes train one network together: only `fit`"),
+        (
+            (*FIT, "--out", tmp_path / "model", "--sampler", "over"),
+            "NeuralClassifier does not take: fit",
+        ),
+        (
+            (*FIT, "--out", tmp_path / "model", "--meta-steps", "1"),
+            "2 processes cannot share out 1 meta",
+        ),
+    ):
+        done = torchrun(*arguments)
+        assert done.returncode != 0
+        assert message in done.stderr
+        assert "metabalance/cli" not in done.stderr  # no traceback of ours
+    assert not list(tmp_path.iterdir())
