@@ -9,7 +9,7 @@ setup: $(VENV)/.installed
 # The stamp makes the installation happen once, and again whenever the requirements change.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,rivals,onnx]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,rivals,onnx,ray]"
 	@touch $@
 
 demo: setup

@@ -14,11 +14,14 @@ from metabalance import (
     __version__,
     compare,
 )
+from metabalance.cli.backends import backend_named
 from metabalance.cli.data import load_data
 from metabalance.cli.errors import INPUT_ERROR, INTERRUPTED, complain, one_line_errors
 from metabalance.cli.fitting import fit_command
 from metabalance.cli.options import (
+    AddressOption,
     AugmentOption,
+    BackendOption,
     BalanceByOption,
     CheckpointOption,
     DataArgument,
@@ -136,6 +139,8 @@ def compare_command(
     checkpoint: CheckpointOption = None,
     resume: ResumeOption = False,
     jobs: JobsOption = -1,
+    backend: BackendOption = "loky",
+    address: AddressOption = None,
     random_state: SeedOption = 0,
 ) -> None:
     """Train several methods on the same folds of DATA and print a leaderboard."""
@@ -144,25 +149,26 @@ def compare_command(
     check_checkpoint(checkpoint, resume)
     groups = {"--balance-by": balance_by or [], "--report-by": report_by or []}
     dataset, grouped = load_data(data, target, drop or [], image_size, groups, progress=shows_progress())
-    comparison = compare(
-        dataset.X,
-        dataset.y,
-        methods=[name.strip() for name in methods.split(",") if name.strip()],
-        cv=cv or dataset.cv or 5,
-        n_seeds=seeds,
-        scoring=scoring,
-        max_epochs=epochs,
-        network=None if augment is None else {"augment": augment},
-        balance_by=grouped["--balance-by"],
-        report_by=grouped["--report-by"],
-        random_state=random_state,
-        checkpoint=checkpoint,
-        resume=resume,
-        n_jobs=jobs,
-        verbose=int(shows_progress()),
-        dataset=dataset.title,
-        command=shlex.join(["metabalance", *sys.argv[1:]]),
-    )
+    with backend_named(backend, address):
+        comparison = compare(
+            dataset.X,
+            dataset.y,
+            methods=[name.strip() for name in methods.split(",") if name.strip()],
+            cv=cv or dataset.cv or 5,
+            n_seeds=seeds,
+            scoring=scoring,
+            max_epochs=epochs,
+            network=None if augment is None else {"augment": augment},
+            balance_by=grouped["--balance-by"],
+            report_by=grouped["--report-by"],
+            random_state=random_state,
+            checkpoint=checkpoint,
+            resume=resume,
+            n_jobs=jobs,
+            verbose=int(shows_progress()),
+            dataset=dataset.title,
+            command=shlex.join(["metabalance", *sys.argv[1:]]),
+        )
     for warning in comparison.settings["warnings"]:
         complain(f"warning: {warning}")
     written: list[Path] = []
@@ -238,6 +244,8 @@ def search_command(
     checkpoint: CheckpointOption = None,
     resume: ResumeOption = False,
     jobs: JobsOption = -1,
+    backend: BackendOption = "loky",
+    address: AddressOption = None,
     report: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Folder to write report.html and results.json in.")
     ] = None,
@@ -269,7 +277,8 @@ def search_command(
         verbose=watched,
     )
     X, y = dataset.training_part()
-    search.fit(X, y, grouped["--balance-by"], checkpoint=checkpoint, resume=resume)
+    with backend_named(backend, address):
+        search.fit(X, y, grouped["--balance-by"], checkpoint=checkpoint, resume=resume)
     network = search.best_estimator_ if out is not None else None
     untrained = network is not None and not finished_epochs(network)
     written: list[Path] = []

@@ -1,7 +1,7 @@
 """The arguments and options that several commands have."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -65,6 +65,16 @@ JobsOption = Annotated[
     int,
     typer.Option(
         "--jobs", metavar="N", min=-1, callback=_not_zero, help="Fits at a time; -1 uses all cores."
+    ),
+]
+BackendOption = Annotated[
+    Literal["loky", "ray"],
+    typer.Option(help="Where fits run side by side: processes of this machine, or a Ray cluster."),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT", help="The Ray cluster's; RAY_ADDRESS, or else a cluster of this machine."
     ),
 ]
 SeedOption = Annotated[

@@ -78,7 +78,7 @@ class KeptResults:
         """
         missing = [name for name in pieces if not self._file(name).exists()]
         done = in_processes(
-            _do_and_keep, [(work, pieces[name], self._file(name), self.to_json) for name in missing], n_jobs
+            _do_and_keep, [(work, self._file(name), self.to_json, *pieces[name]) for name in missing], n_jobs
         )
         missed = set(missing)
         for name in pieces:
@@ -108,7 +108,7 @@ class KeptResults:
 
 
 def _do_and_keep(
-    work: Callable[..., Attempt[Any]], piece: tuple[Any, ...], file: Path, to_json: ToJson
+    work: Callable[..., Attempt[Any]], file: Path, to_json: ToJson, *piece: Any
 ) -> tuple[Attempt[Any], str | None]:
     """Do it, and return it with the reason why it could not be written, or None."""
     result = work(*piece)

@@ -1,4 +1,4 @@
-"""Many fits at a time, in processes of their own."""
+"""Many fits at a time, in processes of their own, here or on a cluster."""
 
 import pickle
 from collections.abc import Callable, Iterable, Iterator
@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 from joblib import Parallel, delayed
 from joblib.parallel import get_active_backend
+
+from metabalance.estimators.clusters import cluster_of
 
 Result = TypeVar("Result")
 
@@ -20,20 +22,28 @@ def in_processes(
     torch's number of threads, which threads share, so that fits side by side would disturb each other. So it
     is under ``parallel_backend("threading")``, and inside a worker process of another joblib call.
 
+    On a cluster (``parallel_config(backend="ray")``) arguments that pieces have in common are sent once, and
+    pieces whose worker was lost are done again.
+
     Raises
     ------
     TypeError
         If an argument cannot be sent to another process.
     ChildProcessError
-        If a process was ended from outside.
+        If a process was ended from outside, on a cluster several times.
     """
-    backend, _ = get_active_backend()
-    threads = getattr(backend, "uses_threads", False)  # as joblib asks: backends that do not say have none
-    parallel = Parallel(
-        n_jobs=1 if threads else n_jobs,
-        return_as="generator" if backend.supports_return_generator else "list",
-    )
+    backend, n_jobs_of_backend = get_active_backend()
+    cluster = cluster_of(backend)
     try:
+        if cluster is not None:
+            yield from cluster.do(work, list(pieces), n_jobs or n_jobs_of_backend or 1)
+            return
+        # As joblib asks: backends that do not say have none.
+        threads = getattr(backend, "uses_threads", False)
+        parallel = Parallel(
+            n_jobs=1 if threads else n_jobs,
+            return_as="generator" if backend.supports_return_generator else "list",
+        )
         yield from parallel(delayed(work)(*piece) for piece in pieces)
     except pickle.PicklingError as error:
         raise TypeError(
