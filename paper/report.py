@@ -27,7 +27,7 @@ from paper.layout import Table
 from paper.methods import TABLES, TASKS, methods_for, rows
 from paper.protocols import OVERLAP, PROTOCOLS
 from paper.statistics import Estimate, estimate, paired_difference, standard_errors_apart
-from paper.store import RESULTS, make_folder, read_runs
+from paper.store import RESULTS, fail, make_folder, read_runs
 
 HERE = Path(__file__).parent
 PREAMBLE = (
@@ -282,7 +282,7 @@ def main() -> None:
         for scale in SCALES:
             write_figures(arguments.results, f"cifar10-{scale}", arguments.out)
     except (OSError, ValueError) as error:
-        sys.exit(f"paper.report: {error}")
+        fail(error)
     lines = [text for name, text in files.items() if name.endswith(".md")]
     for task in TASKS:
         for family in ("grid", "tuning"):

@@ -28,7 +28,7 @@ from paper.images.study import main as study_adaptation
 from paper.images.tuning import main as tune_images
 from paper.methods import TABLES, TASKS
 from paper.protocols import PROTOCOLS
-from paper.store import RESULTS, make_folder
+from paper.store import RESULTS, fail, make_folder
 from paper.units import GRIDS, missing_units, needed, run_unit
 
 SHARE_OF_FRAUDS = 0.00172
@@ -67,7 +67,10 @@ def run_tables() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "table", choices=[*TABLES, *GRIDS], help="table6, the standard errors, comes from the runs of table2"
+        "table",
+        choices=[*TABLES, *GRIDS, *IMAGES],
+        help="table6, the standard errors, comes from the runs of table2; the options here are those of "
+        f"{', '.join([*TABLES, *GRIDS])}",
     )
     parser.add_argument("--rows", nargs="+", default=[], metavar="ROW", help="only these rows of the table")
     parser.add_argument("--task", nargs="+", choices=[*TASKS, "fraud-thinned"], default=list(TASKS))
@@ -105,7 +108,7 @@ def run_tables() -> None:
                 arguments.engine,
             )
         except (OSError, ValueError) as error:
-            sys.exit(f"paper.run: {error}")
+            fail(error)
         environment = describe_environment()
         done = Parallel(n_jobs=arguments.jobs, return_as="generator_unordered")(
             delayed(run_unit)(unit, data[unit.task], environment) for unit in units

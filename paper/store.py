@@ -2,12 +2,14 @@
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 RESULTS = Path(__file__).parent / "results"
+INPUT_ERROR = 2
 PARTS = ("data", "recipe", "network", "scores")
 
 
@@ -50,13 +52,24 @@ def read_runs(root: Path, task: str, protocol: str, method: str) -> dict[int, di
     }
 
 
+def read_json(path: Path) -> Any:
+    """Read a file of results; raise ValueError, naming it, if it is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is damaged ({error}): delete it, and it will be run again") from error
+
+
+def fail(error: Exception | str) -> NoReturn:
+    """End the command with one line and exit code 2, as the library's own does."""
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(INPUT_ERROR)
+
+
 @cache
 def _read(path: Path, changed: int) -> dict[str, Any]:
     """Read a run, once as long as the file does not change: the tables ask for the same ones many times."""
-    try:
-        run: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is damaged ({error}): delete it, and it will be run again") from error
+    run: dict[str, Any] = read_json(path)
     if not _is_run(run):
         raise ValueError(f"{path} is not the result of a run: delete it, and it will be run again")
     return run

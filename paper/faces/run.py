@@ -16,7 +16,7 @@ from metabalance.training import resolve_device
 from paper.faces.task import Faces
 from paper.images.options import parse, parser_of
 from paper.images.units import load_config, run_missing, unit_of
-from paper.store import make_folder
+from paper.store import fail, make_folder
 
 FOLDER = "faces"
 IMBALANCE = "thinned"
@@ -57,7 +57,7 @@ def main(arguments_given: Sequence[str] | None = None) -> None:
         source = Faces(load_faces(size, arguments.data_root, arguments.cache), size)
         run_missing(units, source, arguments.results, device, arguments.jobs)
     except (OSError, ValueError) as error:
-        sys.exit(f"paper.faces.run: {error}")
+        fail(error)
 
 
 if __name__ == "__main__":

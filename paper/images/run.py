@@ -6,7 +6,6 @@ Table 8, Figures 1 and 2 and section 6 are made of the same runs. Each run has a
 one file: paper/results/cifar10-<scale>/<imbalance>/<row>/<seed>.json.
 """
 
-import sys
 from collections.abc import Sequence
 
 from metabalance.datasets import load_cifar10
@@ -15,7 +14,7 @@ from paper.images.options import parse, parser_of
 from paper.images.source import Images
 from paper.images.task import MINORITY_COUNT
 from paper.images.units import load_config, run_missing, unit_of
-from paper.store import make_folder
+from paper.store import fail, make_folder
 
 
 def main(arguments_given: Sequence[str] | None = None) -> None:
@@ -45,7 +44,7 @@ def main(arguments_given: Sequence[str] | None = None) -> None:
         )
         run_missing(units, Images(*parts), arguments.results, device, arguments.jobs)
     except (OSError, ValueError) as error:
-        sys.exit(f"paper.images.run: {error}")
+        fail(error)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ BatchNorm and once with GroupNorm.
 Results go to paper/results/<cifar10-cpu|digits|digits-group>-study/severe/inner-lr-<γ>/<seed>.json.
 """
 
-import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,7 +21,7 @@ from paper.images.adaptation import STUDIED
 from paper.images.options import parse, parser_of
 from paper.images.source import Images
 from paper.images.units import run_missing, unit_of
-from paper.store import make_folder
+from paper.store import fail, make_folder
 
 INNER_LRS = {"digits": (0.0, 0.01, 0.1, 0.3), "digits-group": (0.0, 0.01, 0.1, 0.3), "cifar10": (0.0, 0.1)}
 SEEDS = {"digits": (4, 5, 6, 7), "digits-group": (4, 5, 6, 7), "cifar10": (4, 5)}
@@ -61,7 +60,7 @@ def main(arguments_given: Sequence[str] | None = None) -> None:
             ]
             run_missing(units, source, arguments.results, device, arguments.jobs, STUDIED)
     except (OSError, ValueError) as error:
-        sys.exit(f"paper.images.study: {error}")
+        fail(error)
 
 
 if __name__ == "__main__":

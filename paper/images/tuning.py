@@ -10,7 +10,6 @@ Results go to paper/results/cifar10-<scale>-tuning/<family>/<setting>/<seed>.jso
 
 import json
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,7 +21,7 @@ from paper.images.options import parse, parser_of
 from paper.images.places import best_place
 from paper.images.source import Images
 from paper.images.units import Unit, load_config, run_missing, unit_of
-from paper.store import make_folder
+from paper.store import fail, make_folder
 
 SEED = 0  # of the draw of settings
 
@@ -96,7 +95,7 @@ def main(arguments_given: Sequence[str] | None = None) -> None:
             arguments.jobs,
         )
     except (OSError, ValueError) as error:
-        sys.exit(f"paper.images.tuning: {error}")
+        fail(error)
     for family, settings in kept.items():
         for name, own in settings.items():
             accuracy, place = score_of(units(family, {name: own}, config["seeds"]))

@@ -1,6 +1,5 @@
 """Runs of the image task: what each is made of, whether it is there, and running those that are missing."""
 
-import json
 import os
 import sys
 import time
@@ -17,7 +16,7 @@ from metabalance.evaluation import describe_environment
 from paper.images.adaptation import Way
 from paper.images.source import Source
 from paper.images.training import Training
-from paper.store import path_of, write_run
+from paper.store import path_of, read_json, write_run
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 STEP_WITHOUT_ADAPTATION = 0.01  # to θ′, where training has none
@@ -35,6 +34,9 @@ class Unit:
     seed: int
     recipe: Mapping[str, Any]
     size: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.task}, {self.imbalance}, {self.row}, seed {self.seed}"
 
     def path(self, root: Path) -> Path:
         """The file of its result."""
@@ -106,6 +108,8 @@ def run_unit(
         state = torch.load(saved, map_location=device, weights_only=True)
         if state.pop("made_of") == made_of:  # or else it is of a run that was deleted
             training.load_state_dict(state)
+            done = training.curve[-1]["update"]
+            print(f"{unit}: goes on at update {done} of {training.updates}", file=sys.stderr)
     kept_at = time.monotonic()
     try:
         for _ in training.run():
@@ -117,6 +121,7 @@ def run_unit(
         content["failure"] = str(error)
     write_run(path, content | {"curve": training.curve})
     saved.unlink(missing_ok=True)
+    print(f"{unit}: done, {training.seconds:.0f} s of training", file=sys.stderr)
 
 
 def _save(path: Path, state: Mapping[str, Any]) -> None:
@@ -131,7 +136,7 @@ def is_done(unit: Unit, root: Path, title: str) -> bool:
     path = unit.path(root)
     if not path.exists():
         return False
-    run = json.loads(path.read_text(encoding="utf-8"))
+    run = read_json(path)
     wanted = {"recipe": dict(unit.recipe), **unit.size, "title": title}
     found = {name: run[name] for name in ("recipe", *unit.size)} | {"title": run["data"]["title"]}
     for name, value in wanted.items():
@@ -161,6 +166,10 @@ def run_missing(
         ):
             pass
     except KeyboardInterrupt:
-        print("interrupted; runs that have ended are kept, the same command goes on", file=sys.stderr)
+        print(
+            "interrupted: runs that have ended are kept, and of others what they had when they were last "
+            "scored; the same command goes on",
+            file=sys.stderr,
+        )
         sys.exit(INTERRUPTED)
     print(f"{len(missing)} runs in {time.perf_counter() - started:.0f} s; the others were there")

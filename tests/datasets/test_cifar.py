@@ -206,3 +206,13 @@ def test_download_is_kept_and_checked(tmp_path, content, binary, monkeypatch):
     check(load_cifar10(root, part="test", download=True), content, ["test_batch"])
     source.unlink()
     check(load_cifar10(root, download=True), content, cifar.PARTS["train"])
+
+
+def test_roots_that_are_no_folders(tmp_path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(TypeError, match="data_root must be the path of a folder, got 3"):
+        load_cifar10(3)
+    with pytest.raises(ValueError, match="is a file, not a folder of data"):
+        load_cifar10(tmp_path / "file")
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*gone: get"):
+        load_cifar10(tmp_path / "gone")

@@ -124,3 +124,12 @@ def test_hidden_folders_and_deep_values(folder):
     Image.fromarray(deep).save(folder / "ok" / "deep.png")
     with pytest.raises(ValueError, match=r"deep\.png' cannot be read as an image: it has more than 8 bits"):
         load_image_folder(folder)
+
+
+@pytest.mark.parametrize("size", [16, (16,), (16.5, 3), "a", (0, 3), (3, 3, 3)])
+def test_sizes_that_are_none(size, tmp_path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (4, 4)).save(tmp_path / name / "0.png")
+    with pytest.raises(ValueError, match=r"size=.* must be a pair|(height|width)=.* must be a whole number"):
+        load_image_folder(tmp_path, size=size)

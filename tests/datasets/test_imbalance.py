@@ -153,6 +153,9 @@ def test_every_minority_row_can_be_chosen() -> None:
         (lambda: thin_class(LETTERS, 7, 0.1), "no row has the label 7"),
         (lambda: thin_class(LETTERS, "a", 1.0), "fraction=1.0 must lie between 0 and 1"),
         (lambda: thin_class(LETTERS, "a", 5), "fraction=5 must lie between"),
+        (lambda: step_imbalance(LETTERS, 2, None), "minority_share=None must lie between"),
+        (lambda: one_majority(["a"] * 5, "a", 1), "every label is 'a': at least two classes"),
+        (lambda: long_tailed(LETTERS, 2, random_state=-1), "random_state must be a whole number .*got -1"),
         (
             lambda: thin_class(LETTERS, "c", 0.5),
             "class 'c' makes up 0.167 of the rows, less than fraction=0.5",

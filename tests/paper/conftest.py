@@ -1,7 +1,10 @@
 """Two small tasks in the shape of the paper's."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
+import torch
 from paper.protocols import make_split
 
 
@@ -11,6 +14,13 @@ def rows_of(n=240, features=4, seed=0):
     X = rng.normal(size=(n, features)) + y[:, None]
     mixed = rng.permutation(n)
     return X[mixed], y[mixed]
+
+
+@pytest.fixture(autouse=True)
+def _tiny_numbers_afterwards() -> Iterator[None]:
+    """A run flushes them to 0 in its own process, which here is that of other tests, too."""
+    yield
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The image task, small: what rows train on, what is scored, and that runs are kept and repeat."""
 
 import json
+import re
 import sys
 
 import numpy as np
@@ -290,13 +291,18 @@ def test_a_command_broken_off_goes_on_from_its_checkpoint(command, tmp_path, mon
     assert again["curve"] == whole["curve"]
 
 
-def test_runs_by_another_recipe_are_not_taken_for_done(command, tmp_path):
+def test_runs_by_another_recipe_and_damaged_ones_are_not_taken_for_done(command, capsys):
     folder = command("--rows", "naive", "--imbalance", "severe", "--runs", "1")
     path = folder / "cifar10-cpu/severe/naive/0.json"
     found = json.loads(path.read_text())
     path.write_text(json.dumps(found | {"recipe": found["recipe"] | {"lr": 7.0}}))
-    with pytest.raises(SystemExit, match=r"naive/0\.json was made with recipe .*'lr': 7\.0.*delete it"):
+    with pytest.raises(SystemExit, match="2"):
         command("--rows", "naive", "--imbalance", "severe", "--runs", "1")
+    assert re.search(r"naive/0\.json was made with recipe .*'lr': 7\.0.*delete it", capsys.readouterr().err)
+    path.write_text(json.dumps(found)[:100])
+    with pytest.raises(SystemExit, match="2"):
+        command("--rows", "naive", "--imbalance", "severe", "--runs", "1")
+    assert re.search(r"error: .*naive/0\.json is damaged .*: delete it", capsys.readouterr().err)
 
 
 def test_a_run_that_diverges_is_kept_as_such(command, monkeypatch):
@@ -324,7 +330,8 @@ def test_bad_arguments(command, capsys, arguments, message):
     assert message in capsys.readouterr().err
 
 
-def test_data_that_are_not_there(tmp_path, monkeypatch):
+def test_data_that_are_not_there(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["run", "--data-root", str(tmp_path), "--results", str(tmp_path / "r")])
-    with pytest.raises(SystemExit, match=r"paper\.images\.run: .* holds none of the files of CIFAR-10"):
+    with pytest.raises(SystemExit, match="2"):
         run.main()
+    assert "holds none of the files of CIFAR-10" in capsys.readouterr().err

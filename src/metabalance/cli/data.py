@@ -55,6 +55,12 @@ def load_data(
             )
         _refuse_groups(data, wanted)
         return _load_images(Path(data), image_size, is_folder, progress), dict.fromkeys(wanted)
+    if data not in BUILTIN and not Path(data).exists() and not Path(data).suffix:
+        close = get_close_matches(data, BUILTIN, n=1)
+        raise FileNotFoundError(
+            f"{data!r} is neither a file, a folder of images nor a built-in data set"
+            + (f"; did you mean {close[0]!r}?" if close else f"; built in are: {', '.join(BUILTIN)}")
+        )
     if image_size is not None:
         raise ValueError(f"--image-size is for folders of images, which {data} is not: leave it out")
     if data in BUILTIN:
@@ -62,12 +68,6 @@ def load_data(
             raise ValueError(f"{data} is built in and knows its target: leave out --target and --drop")
         _refuse_groups(data, wanted)
         return load_builtin(data), dict.fromkeys(wanted)
-    if not Path(data).exists() and not Path(data).suffix:
-        close = get_close_matches(data, BUILTIN, n=1)
-        raise FileNotFoundError(
-            f"{data!r} is neither a file, a folder of images nor a built-in data set"
-            + (f"; did you mean {close[0]!r}?" if close else f"; built in are: {', '.join(BUILTIN)}")
-        )
     frame = read_table(data)
     if target is None:
         raise ValueError(f"name the column to predict with --target; {data} has {_some(list(frame.columns))}")

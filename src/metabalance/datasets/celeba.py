@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from metabalance.datasets.data_folder import DATA_VARIABLE, data_folder
 from metabalance.datasets.face_set import FaceSet
 from metabalance.datasets.files import listed
 from metabalance.datasets.image_source import open_images
+from metabalance.datasets.images import check_size
 from metabalance.datasets.imbalance import checked_count
 from metabalance.datasets.pixels import load_pixels
 
@@ -91,7 +91,7 @@ def load_celeba(
     >>> faces.images.shape[1:], faces.group_names  # doctest: +SKIP
     (torch.Size([3, 112, 112]), ('female', 'male'))
     """
-    _check_size(size)
+    check_size(size)
     checked_count("at_least", at_least)
     folder = _folder(data_folder(data_root))
     identities = read_identities(_file(folder, IDENTITIES))
@@ -129,15 +129,6 @@ def load_celeba(
         group_names=("female", "male") if attribute == "Male" else (f"not {attribute}", attribute),
         names=tuple(chosen),
     )
-
-
-def _check_size(size: Any) -> None:
-    if size is None:
-        return
-    if not isinstance(size, tuple | list) or len(size) != 2:
-        raise ValueError(f"size={size!r} must be a pair (height, width), or None")
-    for name, value in zip(("height", "width"), size, strict=True):
-        checked_count(name, value)
 
 
 def _folder(root: Path | None) -> Path:

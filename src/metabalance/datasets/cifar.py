@@ -114,12 +114,12 @@ def load_cifar10(
             raise FileNotFoundError(f"say where to keep the download: data_root= or {DATA_VARIABLE}")
         version, found = _BINARY, _download(root / "cifar10")
     if found is None:
-        where = (
-            "no folder of data is given" if root is None else f"{root} holds none of the files of CIFAR-10"
-        )
+        where = "no folder of data is given" if root is None else f"there is no folder {root}"
+        if root is not None and root.is_dir():
+            where = f"{root} holds none of the files of CIFAR-10"
         raise FileNotFoundError(
-            f"{where}: get {_BINARY.archive} from {URL}, or pass download=True; the folder is data_root= (on "
-            f"the command line --data-root) or {DATA_VARIABLE}"
+            f"{where}: get {_BINARY.archive} from {URL}, or pass download=True; the folder is data_root= or "
+            f"{DATA_VARIABLE} (on the command line --download and --data-root)"
         )
     read = _reader(found, version)
     images, labels = zip(

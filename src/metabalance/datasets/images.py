@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import track
 
 from metabalance.datasets.image_set import ImageSet
+from metabalance.datasets.imbalance import checked_count
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 MODES = {1: "L", 3: "RGB"}
@@ -92,6 +93,7 @@ def read_images(
     progress: bool = False,
 ) -> NDArray[np.uint8]:
     """Read image files, at least one, to an array of shape (n, channels, height, width)."""
+    check_size(size)
     shown: Iterable[Path] = (
         track(files, f"reading {title}", console=Console(stderr=True)) if progress else files
     )
@@ -221,3 +223,13 @@ def _channels_first(images: NDArray[np.uint8], file: Path) -> NDArray[np.uint8]:
         f"the images of {str(file)!r} must have the shape (n, height, width), with 1 or 3 channels in front "
         f"or behind, got {images.shape}"
     )
+
+
+def check_size(size: Any) -> None:
+    """Raise ValueError unless this is a pair (height, width) to resize images to, or None."""
+    if size is None:
+        return
+    if not isinstance(size, tuple | list) or len(size) != 2:
+        raise ValueError(f"size={size!r} must be a pair (height, width), or None")
+    for name, value in zip(("height", "width"), size, strict=True):
+        checked_count(name, value)

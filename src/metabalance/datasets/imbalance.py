@@ -47,10 +47,12 @@ def one_majority(
     >>> [y[i] for i in one_majority(y, "a", 1, random_state=0)]
     ['a', 'a', 'a', 'a', 'b']
     """
-    rng = np.random.default_rng(random_state)
+    rng = _generator(random_state)
     labels = checked_labels(y)
     fewest, most = _checked_range("minority_count", minority_count)
     kept = [rows_of(labels, majority)]
+    if len(kept[0]) == len(labels):
+        raise ValueError(f"every label is {shown(majority)}: at least two classes are needed")
     for label in np.unique(labels):
         if label == majority:
             continue
@@ -98,10 +100,9 @@ def thin_class(y: Any, label: Any, fraction: float, random_state: RandomState = 
     >>> kept.count("sick"), kept.count("well")
     (10, 90)
     """
-    rng = np.random.default_rng(random_state)
+    rng = _generator(random_state)
     labels = checked_labels(y)
-    if not 0.0 < fraction < 1.0:
-        raise ValueError(f"fraction={fraction!r} must lie between 0 and 1, both excluded")
+    _check_share("fraction", fraction)
     rows = rows_of(labels, label)
     others = np.flatnonzero(labels != label)
     if len(others) == 0:
@@ -213,8 +214,7 @@ def step_imbalance(
     labels = checked_labels(y)
     sizes = np.unique(labels, return_counts=True)[1]
     factor = _checked_factor(factor)
-    if not 0.0 < minority_share < 1.0:
-        raise ValueError(f"minority_share={minority_share!r} must lie between 0 and 1, both excluded")
+    _check_share("minority_share", minority_share)
     rare = min(max(round(minority_share * len(sizes)), 1), max(len(sizes) - 1, 1))
     most = int(sizes.min())
     wanted = [most] * (len(sizes) - rare) + [int(most / factor + 1e-9)] * rare
@@ -228,7 +228,7 @@ def _thinned(
     classes = np.unique(labels)
     if len(classes) == 1:
         raise ValueError(f"every label is {shown(classes[0])}: at least two classes are needed")
-    rng = np.random.default_rng(random_state)
+    rng = _generator(random_state)
     kept = []
     for label, count in zip(classes, wanted, strict=True):
         if count == 0:
@@ -262,6 +262,21 @@ def checked_count(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise ValueError(f"{name}={value!r} must be a whole number of at least 1")
     return int(value)
+
+
+def _check_share(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0.0 < float(value) < 1.0:
+        raise ValueError(f"{name}={value!r} must lie between 0 and 1, both excluded")
+
+
+def _generator(random_state: RandomState) -> np.random.Generator:
+    try:
+        return np.random.default_rng(random_state)
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"random_state must be a whole number of at least 0, a numpy.random.Generator or None, got "
+            f"{random_state!r}"
+        ) from error
 
 
 def _checked_range(name: str, value: Any) -> tuple[int, int]:
