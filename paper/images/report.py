@@ -18,6 +18,7 @@ from paper.statistics import Estimate, estimate
 AS_TRAINED = "θ′, as trained"
 PRIOR_CORRECTED = "θ, prior corrected"
 OURS = "tuned-metabalance"
+FEWEST_RUNS = 2  # that have a standard error
 IMAGE_TABLES = ("table3", "table8", "section6", "adaptation", "tuning")
 SCALES = ("full", "short", "cpu")
 IMAGE_PREAMBLE = (
@@ -45,7 +46,9 @@ def image_tables(root: Path, scale: str) -> dict[str, list[Table]]:
         if runs:
             diverged = {row: count_diverged(root, task, imbalance, row) for row in runs}
             made.setdefault("table3", []).append(_accuracies(runs, diverged, scale, imbalance))
-            made.setdefault("table8", []).append(_errors(runs, scale, imbalance))
+            errors = _errors(runs, scale, imbalance)
+            if errors.body:
+                made.setdefault("table8", []).append(errors)
             made.setdefault("section6", []).append(_strengths(runs, scale, imbalance))
             made.setdefault("section6", []).append(_matched(runs, scale, imbalance))
             made["section6"].append(paired_table(runs, _caption("Section 6", runs, scale, imbalance)))
@@ -99,6 +102,8 @@ def _errors(runs: Mapping[str, Any], scale: str, imbalance: str) -> Table:
     for row, of_row in runs.items():
         here = at_places(of_row)[place_of(row)]
         errors = (estimate(here.balanced.values()), here.of_majority, here.of_others)
+        if len(here.balanced) < FEWEST_RUNS:
+            continue  # one run has no spread
         body.append([_title(row), *(f"{100 * each.error:.2f}" for each in errors)])
     heads = ["method", "balanced accuracy", "majority", "others"]
     return Table(f"{_caption('Table 8', runs, scale, imbalance)} Standard errors in %.", heads, body)
