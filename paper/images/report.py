@@ -47,7 +47,7 @@ def image_tables(root: Path, scale: str) -> dict[str, list[Table]]:
             diverged = {row: count_diverged(root, task, imbalance, row) for row in runs}
             made.setdefault("table3", []).append(_accuracies(runs, diverged, scale, imbalance))
             errors = _errors(runs, scale, imbalance)
-            if errors.body:
+            if errors.rows:
                 made.setdefault("table8", []).append(errors)
             made.setdefault("section6", []).append(_strengths(runs, scale, imbalance))
             made.setdefault("section6", []).append(_matched(runs, scale, imbalance))
