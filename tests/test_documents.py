@@ -9,6 +9,7 @@ import torch
 from sklearn.datasets import make_classification
 from torch import nn
 
+from metabalance import compare
 from metabalance.training import budget
 
 ROOT = Path(__file__).parent.parent
@@ -45,7 +46,9 @@ def names_the_documents_use() -> dict:
 @pytest.mark.parametrize("document", ["README.md", "docs/guide.md"])
 def test_code_blocks_run(document: str, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(budget, "MIN_ROWS_PER_EPOCH", 256)  # the same code, in shorter epochs
+    # The same code, in shorter epochs, and fewer of them.
+    monkeypatch.setattr(budget, "MIN_ROWS_PER_EPOCH", 256)
+    monkeypatch.setitem(compare.__kwdefaults__, "max_epochs", 5)
     blocks = BLOCK.findall((ROOT / document).read_text(encoding="utf-8"))
     assert len(blocks) >= 2
     names = names_the_documents_use()

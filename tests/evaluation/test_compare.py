@@ -13,6 +13,7 @@ import metabalance as mb
 from metabalance import NeuralClassifier
 
 QUICK = {"cv": 2, "max_epochs": 2}
+SMALL = {"n_members": 2, "hidden_sizes": (8,)}
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def test_metrics_are_those_of_the_same_folds_done_by_hand(data) -> None:
 def test_all_methods_see_the_same_folds_and_networks_the_same_budget(data) -> None:
     X, y = data
     methods = ["naive", "over", "meta-weight-net", "metabalance:natural/under", "logistic-regression"]
-    network = {"early_stopping": False, "hidden_sizes": (8,)}
+    network = {**SMALL, "early_stopping": False}
     comparison = mb.compare(X, y, methods=methods, n_seeds=2, network=network, **QUICK)
     assert [m.name for m in comparison.methods] == [*methods[:4], "no-adaptation:natural/under", methods[4]]
     assert len(comparison.results) == 6 * 2 * 2
@@ -80,7 +81,7 @@ def test_the_rarer_class_is_the_positive_one(data) -> None:
 
 def test_same_seed_same_result_in_one_process_or_two(data) -> None:
     X, y = data
-    options = {"methods": ["naive", "metabalance"], **QUICK}
+    options = {"methods": ["naive", "metabalance"], "network": SMALL, **QUICK}
     first = mb.compare(X, y, **options)
     second = mb.compare(X, y, n_jobs=2, **options)
     other = mb.compare(X, y, random_state=1, **options)
