@@ -7,14 +7,13 @@ import torch
 from torch import Generator, Tensor
 
 from metabalance.nn import Mixing
-from metabalance.training.data import Part
-from metabalance.training.rules import UpdateRule
+from metabalance.training.rules import RuleAround, UpdateRule
 
 Augmentation = Callable[[Tensor, Generator], Tensor]
 Pair = tuple[Any, Any]
 
 
-class ChangedBatches(UpdateRule):
+class ChangedBatches(RuleAround):
     """An update rule whose batches are augmented, and whose batches or query batches are mixed.
 
     What predictions are made with, such as BatchNorm's statistics and θ', is taken from rows as they are.
@@ -34,21 +33,10 @@ class ChangedBatches(UpdateRule):
     def __init__(
         self, rule: UpdateRule, augment: Augmentation | None, mixing: Mixing | None, seed: int
     ) -> None:
-        self.rule = rule
-        self.module = rule.module
+        super().__init__(rule)
         self.augment = augment
         self.mixing = mixing
         self.generator = Generator().manual_seed(seed)
-
-    @property
-    def rows_per_update(self) -> int:
-        """As of the rule."""
-        return self.rule.rows_per_update
-
-    @property
-    def judged(self) -> Any:
-        """As of the rule."""
-        return self.rule.judged
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rule's state and that of the random changes."""
@@ -71,14 +59,6 @@ class ChangedBatches(UpdateRule):
         rows = torch.stack([x for x, _ in steps])
         parts = [torch.stack(part) for part in zip(*(target for _, target in steps), strict=True)]
         return support, (rows, tuple(parts))
-
-    def backward(self, batch: Any) -> Tensor:
-        """As of the rule."""
-        return self.rule.backward(batch)
-
-    def adapted(self, train: Part) -> dict[str, Tensor] | None:
-        """As of the rule."""
-        return self.rule.adapted(train)
 
     def _augmented(self, pair: Pair) -> Pair:
         x, y = pair

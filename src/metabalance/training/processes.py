@@ -9,14 +9,13 @@ from torch import Tensor, distributed
 
 from metabalance.meta.functional import part_of
 from metabalance.sampling.shares import share_of
-from metabalance.training.data import Part
-from metabalance.training.rules import UpdateRule
+from metabalance.training.rules import RuleAround, UpdateRule
 from metabalance.training.seeding import seeded
 
 _SEEDS = 2**62
 
 
-class Shared(UpdateRule):
+class Shared(RuleAround):
     """A rule that draws the meta steps of all processes and computes this one's share of them.
 
     All processes draw the same, from generators in the same states, so that the state of one is that of all:
@@ -33,28 +32,9 @@ class Shared(UpdateRule):
     """
 
     def __init__(self, rule: UpdateRule, group: distributed.ProcessGroup, meta_steps: int) -> None:
-        self.module = rule.module
-        self.rule = rule
+        super().__init__(rule)
         self.rank = distributed.get_rank(group)
         self.part = share_of(meta_steps, distributed.get_world_size(group), self.rank)
-
-    @property
-    def rows_per_update(self) -> int:
-        """As of the rule: those of all processes."""
-        return self.rule.rows_per_update
-
-    @property
-    def judged(self) -> Any:
-        """As of the rule."""
-        return self.rule.judged
-
-    def state_dict(self) -> dict[str, Any]:
-        """As of the rule."""
-        return self.rule.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """As of the rule."""
-        self.rule.load_state_dict(state)
 
     def draw(self) -> Any:
         """Return this process's part of the rule's next draw."""
@@ -65,14 +45,6 @@ class Shared(UpdateRule):
         seed = int(torch.randint(_SEEDS, ()))  # the same in all processes
         with seeded(seed + self.rank):
             return self.rule.backward(batch)
-
-    def adapted(self, train: Part) -> dict[str, Tensor] | None:
-        """As of the rule, in every process."""
-        return self.rule.adapted(train)
-
-    def ready(self, train: Part, adapted: bool) -> dict[str, Tensor] | None:
-        """As of the rule, in every process."""
-        return self.rule.ready(train, adapted)
 
 
 def agreed(score: Callable[..., float], group: distributed.ProcessGroup) -> Callable[..., float]:

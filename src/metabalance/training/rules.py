@@ -82,6 +82,40 @@ class UpdateRule(ABC):
         return batch_statistics(self.module, (rows.read(size)[0] for _ in range(count)), parameters)
 
 
+class RuleAround(UpdateRule):
+    """A rule that does something to the batches of another one, and leaves the rest to it."""
+
+    def __init__(self, rule: UpdateRule) -> None:
+        self.module = rule.module
+        self.rule = rule
+
+    @property
+    def rows_per_update(self) -> int:
+        """As of the rule."""
+        return self.rule.rows_per_update
+
+    @property
+    def judged(self) -> tuple[PoolReader, int]:
+        """As of the rule."""
+        return self.rule.judged
+
+    def state_dict(self) -> dict[str, Any]:
+        """As of the rule."""
+        return self.rule.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """As of the rule."""
+        self.rule.load_state_dict(state)
+
+    def backward(self, batch: Any) -> Tensor:
+        """As of the rule."""
+        return self.rule.backward(batch)
+
+    def adapted(self, train: Part) -> dict[str, Tensor] | None:
+        """As of the rule."""
+        return self.rule.adapted(train)
+
+
 class BatchRule(UpdateRule):
     """A rule whose updates draw one batch, and take the loss of it at the parameters as they are."""
 
