@@ -133,3 +133,11 @@ def test_sizes_that_are_none(size, tmp_path) -> None:
         Image.new("RGB", (4, 4)).save(tmp_path / name / "0.png")
     with pytest.raises(ValueError, match=r"size=.* must be a pair|(height|width)=.* must be a whole number"):
         load_image_folder(tmp_path, size=size)
+
+
+def test_more_images_than_memory_are_refused_before_it_is_full(tmp_path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (4, 4)).save(tmp_path / name / "0.png")
+    with pytest.raises(ValueError, match=r"2 images of 1000000 × 900000 pixels take 5,400 GB, more than the"):
+        load_image_folder(tmp_path, size=(1_000_000, 900_000))
