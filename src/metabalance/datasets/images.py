@@ -244,7 +244,7 @@ def _check_fits(count: int, shape: tuple[int, ...]) -> None:
     wanted, there = count * math.prod(shape), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if wanted > there:
         raise ValueError(
-            f"{count:,} images of {shape[-2]} × {shape[-1]} pixels take {wanted / 1e9:,.0f} GB, more than the "
-            f"{there / 1e9:,.0f} GB of memory here: give a smaller size (on the command line --image-size), or "
-            "let workers fetch them (MetaDataLoader)"
+            f"{count:,} images of {shape[-2]} × {shape[-1]} pixels take {wanted / 1e9:,.0f} GB, more than "
+            f"the {there / 1e9:,.0f} GB of memory here: give a smaller size (on the command line "
+            "--image-size), or let workers fetch them (MetaDataLoader)"
         )
