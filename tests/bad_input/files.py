@@ -127,9 +127,9 @@ IMAGES = [
 MODELS = [
     Case("a folder without a model", load),
     Case("the model of another estimator", lambda f: MetaBalanceClassifier.load(saved(f))),
-    Case("a model of a newer version", lambda f: load(damaged(f, 'version": 8', 'version": 9'))),
+    Case("a model of a newer version", lambda f: load(damaged(f, 'version": 9', 'version": 99'))),
     Case("a description that is no JSON", lambda f: load(damaged(f, "{", "{{"))),
-    Case("a description that lacks a part", lambda f: load(damaged(f, '"encoder"', '"decoder"'))),
+    Case("a description that was edited", lambda f: load(damaged(f, '"encoder"', '"decoder"'))),
     Case("weights that are cut short", lambda f: load(cut_weights(f))),
     Case("a model to be saved where a file is", lambda f: fitted().save(_file(f))),
     Case("rows with another model's columns", _predict_others),

@@ -1,5 +1,7 @@
 """A fit that is killed goes on from its checkpoint as if it had never been."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
@@ -16,6 +18,7 @@ from metabalance import (
     MetaWeightNetClassifier,
     NeuralClassifier,
 )
+from metabalance.seals import seal, unseal
 from metabalance.training import Saver, saver
 from tests.estimators.conftest import QUICK
 
@@ -221,7 +224,7 @@ def test_a_truncated_checkpoint_is_refused(kept, binary, begun) -> None:
 
 def test_hostile_and_foreign_files_are_refused(binary, begun) -> None:
     file = begun / "training.checkpoint"
-    content = torch.load(file, weights_only=True)
+    content = torch.load(io.BytesIO(unseal(file.read_bytes(), saver.FORMAT)), weights_only=True)
 
     class Hostile:
         def __reduce__(self):
@@ -237,9 +240,25 @@ def test_hostile_and_foreign_files_are_refused(binary, begun) -> None:
         (content | {"state": content["state"] | {"callbacks": {}}}, "is damaged"),
         (content | {"made_of": None}, "is damaged"),
     ):
-        torch.save(written, file)
+        buffer = io.BytesIO()
+        torch.save(written, buffer)
+        file.write_bytes(seal(buffer.getvalue(), saver.FORMAT))
         with pytest.raises(ValueError, match=message):
             NeuralClassifier(**SMALL).fit(*binary, checkpoint=begun, resume=True)
+    file.write_bytes(buffer.getvalue())
+    with pytest.raises(ValueError, match="is no checkpoint of metabalance"):
+        NeuralClassifier(**SMALL).fit(*binary, checkpoint=begun, resume=True)
+
+
+def test_a_single_bit_is_noticed(binary, begun) -> None:
+    file = begun / "training.checkpoint"
+    content = bytearray(file.read_bytes())
+    for place in np.random.default_rng(0).integers(len(content), size=12):
+        content[place] ^= 0x40
+        file.write_bytes(content)
+        with pytest.raises(ValueError, match=r"is damaged: delete it|is no checkpoint"):
+            NeuralClassifier(**SMALL).fit(*binary, checkpoint=begun, resume=True)
+        content[place] ^= 0x40
 
 
 def test_a_full_disk_ends_no_fit(binary, tmp_path, monkeypatch) -> None:
@@ -315,6 +334,14 @@ def test_what_cannot_be_gone_on_with_is_refused(
 def test_how_often_is_checked(arguments, error) -> None:
     with pytest.raises(error, match=next(iter(arguments))):
         Checkpoint("folder", **arguments)
+
+
+def test_folders_that_cannot_be_are_named_before_training(binary, tmp_path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"cannot be a folder .*: name another"):
+        NeuralClassifier(**SMALL).fit(*binary, checkpoint=tmp_path / "file" / "below")
+    with pytest.raises(ValueError, match="checkpoint is an empty text: name a folder"):
+        NeuralClassifier(**SMALL).fit(*binary, checkpoint="")
 
 
 def test_a_file_is_no_folder(tmp_path) -> None:

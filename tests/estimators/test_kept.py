@@ -8,6 +8,7 @@ import pytest
 from metabalance import Checkpoint
 from metabalance.estimators.attempts import Attempt
 from metabalance.estimators.kept import KeptResults
+from metabalance.seals import seal_json
 
 MADE_OF = {"lr": "0.1", "data": "abc"}
 
@@ -56,7 +57,7 @@ def test_another_run_is_refused(tmp_path) -> None:
     opened(tmp_path)
     with pytest.raises(ValueError, match=r"of a run with other lr \(lr was '0.1', now '0.2'\)"):
         opened(tmp_path, {**MADE_OF, "lr": "0.2"})
-    (tmp_path / "run.json").write_text('{"format": "something else"}')
+    (tmp_path / "run.json").write_text(json.dumps(seal_json({"format": "something else"})))
     with pytest.raises(ValueError, match="is not of a run of metabalance"):
         opened(tmp_path)
 
@@ -91,3 +92,25 @@ def test_a_full_disk_ends_no_run(tmp_path, monkeypatch) -> None:
 def test_numpy_values_become_json(tmp_path) -> None:
     list(opened(tmp_path).run(double, PIECES, 1))
     assert json.loads((tmp_path / "c.json").read_text())["value"] == {"number": 2 / 3}
+
+
+def test_results_of_another_run_are_refused_though_the_description_is_gone(tmp_path) -> None:
+    kept = opened(tmp_path)
+    list(kept.run(double, {"one": (1,)}, n_jobs=1))
+    (tmp_path / "run.json").unlink()
+    other = opened(tmp_path, {**MADE_OF, "data": "others"})
+    with pytest.raises(
+        ValueError, match=r"one\.json' is the result of a run with other data or parameters: name"
+    ):
+        list(other.run(double, {"one": (1,)}, n_jobs=1))
+
+
+def test_an_edited_result_is_noticed(tmp_path) -> None:
+    kept = opened(tmp_path)
+    list(kept.run(double, {"one": (1,)}, n_jobs=1))
+    content = json.loads((tmp_path / "one.json").read_text())
+    (tmp_path / "one.json").write_text(json.dumps({**content, "value": 3}))
+    with pytest.raises(
+        ValueError, match=r"one\.json' is damaged \(it is not what was written\): delete it, and it"
+    ):
+        list(opened(tmp_path).run(double, {"one": (1,)}, n_jobs=1))

@@ -184,7 +184,7 @@ def test_damage_is_seen(damage) -> None:
         (("platt", "training", "auto", True), ValueError, "calibration must be one of"),
         (("auto", "natural", "auto", True), ValueError, "prior must be"),
         (("auto", 1.0, "auto", True), ValueError, "prior must be below 1"),
-        (("auto", [0.5, 0.5], "auto", True), TypeError, "prior must be a number"),
+        (("auto", [0.5, 0.5], "auto", True), TypeError, "prior must be 'training', 'balanced', the share"),
         (("auto", {"a": 0}, "auto", True), ValueError, "prior of 'a' must be above 0"),
         (("auto", "training", "best", True), ValueError, "decision must be one of"),
         (

@@ -17,6 +17,7 @@ from torch import nn
 
 from metabalance import Costs, MetaBalanceClassifier, MetaWeightNetClassifier, NeuralClassifier
 from metabalance.estimators import model_files
+from metabalance.seals import seal_json
 from tests.estimators.conftest import QUICK
 
 EACH = pytest.mark.parametrize(
@@ -130,9 +131,25 @@ def test_weights_priors_and_decisions_are_saved(binary, tmp_path) -> None:
 def test_parameters_that_are_damaged(damage, binary, tmp_path) -> None:
     NeuralClassifier(**QUICK).fit(*binary).save(tmp_path)
     description = json.loads((tmp_path / "model.json").read_text())
-    description["parameters"]["prior"] = damage
-    (tmp_path / "model.json").write_text(json.dumps(description))
+    parameters = description["parameters"] | {"prior": damage}
+    edit(tmp_path, parameters=parameters)
     with pytest.raises(ValueError, match="is damaged"):
+        NeuralClassifier.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "part", ["classes", "encoder", "calibrations", "history", "input_shape", "parameters"]
+)
+def test_an_edited_description_is_noticed(part, binary, tmp_path) -> None:
+    NeuralClassifier(**QUICK).fit(*binary).save(tmp_path)
+    file = tmp_path / "model.json"
+    description = json.loads(file.read_text())
+    file.write_text(json.dumps(description))  # however it is laid out
+    NeuralClassifier.load(tmp_path)
+    file.write_text(json.dumps({**description, part: [description[part]]}))
+    with pytest.raises(
+        ValueError, match=r"model\.json' is damaged: it is not what was written; save the model"
+    ):
         NeuralClassifier.load(tmp_path)
 
 
@@ -211,7 +228,9 @@ UNCALIBRATED = {
 def edit(folder, **changes) -> None:
     file = folder / "model.json"
     description = json.loads(file.read_text())
-    file.write_text(json.dumps({k: v for k, v in {**description, **changes}.items() if v is not ...}))
+    del description["sha256"]
+    changed = {k: v for k, v in {**description, **changes}.items() if v is not ...}
+    file.write_text(json.dumps(seal_json(changed)))  # as somebody would who knows of the checksum
 
 
 @pytest.mark.parametrize(
@@ -219,7 +238,7 @@ def edit(folder, **changes) -> None:
     [
         (lambda f: (f / "model.json").write_text("{"), "damaged: not valid JSON"),
         (lambda f: (f / "model.json").write_text("[1]"), "does not describe a metabalance model"),
-        (lambda f: edit(f, format_version=99), "format version 99, this metabalance reads version 8"),
+        (lambda f: edit(f, format_version=99), "format version 99, this metabalance reads version 9"),
         (lambda f: edit(f, encoder=...), "damaged: KeyError"),
         (lambda f: edit(f, cosine_scale=-1), "damaged: ValueError.*cosine_scale must be above 0"),
         (lambda f: edit(f, classes=3), "damaged"),
@@ -243,7 +262,7 @@ def edit(folder, **changes) -> None:
         (lambda f: edit(f, calibrations={"meta": UNCALIBRATED | {"kind": "os.system"}}), "damaged: KeyError"),
         (lambda f: edit(f, encoder="text"), "damaged"),
         (lambda f: (f / "model.json").write_text("[" * 100_000), "damaged: not valid JSON"),
-        (lambda f: edit(f, format_version="8"), "format version '8', this metabalance reads version 8"),
+        (lambda f: edit(f, format_version="9"), "format version '9', this metabalance reads version 9"),
         (lambda f: edit(f, format_version=7), "use the version of metabalance that saved it, '0.1.0'"),
         (lambda f: edit(f, parameters=PARAMETERS | {"hidden_sizes": [10**9, 10**9]}), "cannot be built"),
         (lambda f: edit(f, parameters=PARAMETERS | {"n_members": 10**30}), "cannot be built"),
@@ -256,7 +275,7 @@ def edit(folder, **changes) -> None:
         (lambda f: rename_weights(f, f.parent / "elsewhere.safetensors"), "it names no file of weights"),
         (lambda f: rename_weights(f, f / "weights.pickle"), "it names no file of weights"),
         (lambda f: edit(f, weights=["weights"]), "it names no file of weights"),
-        (lambda f: replace_weights(f, pickle.dumps(Hostile())), "missing or damaged: .*header too large"),
+        (lambda f: replace_weights(f, pickle.dumps(Hostile())), "missing or damaged .*header too large"),
         (lambda f: replace_weights(f, save({"module.surprise": torch.zeros(3)})), "do not fit the network"),
         (lambda f: replace_weights(f, save(as_nan(f))), "hold NaN or infinity"),
     ],
@@ -337,3 +356,15 @@ def test_the_format_stays_as_it_is() -> None:
     rows = pd.DataFrame(kept["rows"])
     np.testing.assert_allclose(loaded.predict_proba(rows), kept["probabilities"], rtol=0, atol=1e-6)
     assert loaded.predict(rows).tolist() == kept["labels"]
+
+
+def test_what_was_changed_after_the_fit_is_not_saved_as_if_it_held(binary, tmp_path) -> None:
+    net = NeuralClassifier(**QUICK).fit(*binary).set_params(decision="most_probable", prior="balanced")
+    with pytest.raises(
+        ValueError, match="prior, decision changed since the fit, which predictions do not follow"
+    ):
+        net.save(tmp_path / "model")
+    net.set_params(decision="auto", prior="training").save(tmp_path / "model")
+    loaded = NeuralClassifier.load(tmp_path / "model").set_params(prior=0.1)
+    with pytest.raises(ValueError, match="prior changed since the fit"):
+        loaded.save(tmp_path / "model")

@@ -23,7 +23,7 @@ from metabalance.estimators.choices import choose_module
 from metabalance.estimators.layout import TableLayout, describe_table
 from metabalance.estimators.loops import make_loop
 from metabalance.estimators.losses import choose_loss, cosine_scale, decision_aim, loss_on_outputs
-from metabalance.estimators.outputs import Output, check_output_parameters
+from metabalance.estimators.outputs import Output, check_output_parameters, outputs_in_words
 from metabalance.estimators.parameters import check_shared_parameters
 from metabalance.estimators.persistence import load_model, save_model
 from metabalance.estimators.predicting import PredictingNetwork
@@ -165,9 +165,9 @@ class ImbalancedClassifier(PredictingNetwork, ABC):
             parameters are kept, with a warning.
         """
         self.check_parameters()
-        kept = chosen_checkpoint(checkpoint, resume, self.random_state)
-        if kept is not None:
+        if checkpoint is not None:
             refuse_callbacks(self.callbacks)
+        kept = chosen_checkpoint(checkpoint, resume, self.random_state)
         prepared = self.prepare(X, y, balance_by)
         if process_group is not None:
             self._check_shared_out(process_group, prepared)
@@ -195,6 +195,7 @@ class ImbalancedClassifier(PredictingNetwork, ABC):
         self.cosine_scale_ = cosine_scale(self.loss)
         self.adapted_parameters_ = final.adapted
         self.calibrations_ = trained.calibrations
+        self.outputs_fitted_ = outputs_in_words(self)
         self.history_ = trained.history
         self.rows_drawn_ = rows_drawn
         self.interrupted_ = interrupted

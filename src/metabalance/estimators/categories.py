@@ -138,20 +138,26 @@ def warn_of_doubtful_categories(values: pd.Categorical, label: str) -> None:
     known = counts.total()
     if known < _FEWEST_TO_JUDGE:
         return
-    if len(counts) > 0.9 * known:
+    others = {value: count for value, count in counts.items() if not _is_number(value)}
+    if all(_is_number(value.replace(",", ".", 1)) for value in others) and others:
         warnings.warn(
-            f"{label} holds {len(counts)} different texts in {known} rows, like an identifier or a date, "
-            "which say next to nothing as categories: drop it, or turn it into numbers",
+            f"{label} is used as categories because of decimal commas, such as {next(iter(others))!r}: "
+            "read it as numbers (pandas.read_csv(…, decimal=','))",
             UserWarning,
             stacklevel=4,
         )
-        return
-    others = {value: count for value, count in counts.items() if not _is_number(value)}
-    if 0 < sum(others.values()) < 0.1 * known:
+    elif 0 < sum(others.values()) < 0.1 * known:
         warnings.warn(
             f"{label} is used as categories because of {next(iter(others))!r} among "
             f"{known - sum(others.values())} "
             "numbers: make such values blank if it is a column of numbers",
+            UserWarning,
+            stacklevel=4,
+        )
+    elif len(counts) > 0.9 * known:
+        warnings.warn(
+            f"{label} holds {len(counts)} different texts in {known} rows, like an identifier or a date, "
+            "which say next to nothing as categories: drop it, or turn it into numbers",
             UserWarning,
             stacklevel=4,
         )

@@ -61,6 +61,8 @@ class Checkpoint:
     def __post_init__(self) -> None:
         if not isinstance(self.folder, str | os.PathLike):
             raise TypeError(f"checkpoint must be a folder or a metabalance.Checkpoint, got {self.folder!r}")
+        if not os.fspath(self.folder):
+            raise ValueError("checkpoint is an empty text: name a folder")
         if Path(self.folder).is_file():
             raise ValueError(f"checkpoint={str(self.folder)!r} is a file: name a folder")
         if self.every_seconds is not None:
@@ -105,6 +107,12 @@ def chosen_checkpoint(checkpoint: Any, resume: Any, random_state: Any) -> Checkp
             "what is gone on with must be the same each time it begins: set random_state to a whole number, "
             f"got {random_state!r}"
         )
+    try:  # now: in the middle of a fit it would be too late to name another
+        Path(chosen.folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"checkpoint={str(chosen.folder)!r} cannot be a folder ({error.strerror}): name another"
+        ) from error
     if chosen.files() and not resume:
         raise ValueError(
             f"there is a checkpoint in {str(chosen.folder)!r}: go on from it with resume=True, or name "

@@ -204,8 +204,8 @@ def _log_odds(
     good = np.flatnonzero(precision >= decision.precision - _ROUNDING)
     if not len(good):
         warnings.warn(
-            f"a precision of {decision.precision:g} is not reached on held-out rows: the threshold with the "
-            f"highest, {precision.max():.3g}, is taken",
+            f"a precision of {decision.precision:g} is not reached on held-out rows at any threshold: the "
+            f"one with the highest precision, {precision.max():.3g}, is taken",
             UserWarning,
             stacklevel=2,
         )

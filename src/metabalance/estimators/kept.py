@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import joblib
 import numpy as np
 
 from metabalance.estimators.attempts import Attempt
 from metabalance.estimators.checkpoints import ABOUT_FILE, Checkpoint
 from metabalance.estimators.workers import in_processes
 from metabalance.files import write_atomically
+from metabalance.seals import seal_json, unseal_json
 from metabalance.training import check_same_run
 
 FORMAT = "metabalance-results-of-a-run"
@@ -27,11 +29,14 @@ class KeptResults:
     Parameters
     ----------
     folder : Path
+    identity : str
+        What tells its run from others, and is in every file.
     to_json, from_json : callables
         What a value is in a file, and back: bit for bit the same.
     """
 
     folder: Path
+    identity: str
     to_json: ToJson
     from_json: ToJson
 
@@ -49,14 +54,15 @@ class KeptResults:
         folder = Path(checkpoint.folder)
         about = folder / ABOUT_FILE
         if not about.exists():
-            write_atomically(about, json.dumps({"format": FORMAT, "made_of": dict(made_of)}).encode())
+            content = seal_json({"format": FORMAT, "made_of": dict(made_of)})
+            write_atomically(about, json.dumps(content).encode())
         found = _read(about)
         if found.get("format") != FORMAT or not isinstance(found.get("made_of"), dict):
             raise ValueError(f"{str(about)!r} is not of a run of metabalance: name another folder")
         check_same_run(found["made_of"], made_of, about)
         for unfinished in folder.glob(".*.tmp"):  # of processes that were killed while they wrote
             unfinished.unlink()
-        return cls(folder, to_json, from_json)
+        return cls(folder, joblib.hash(dict(made_of)), to_json, from_json)
 
     def run(
         self,
@@ -78,7 +84,9 @@ class KeptResults:
         """
         missing = [name for name in pieces if not self._file(name).exists()]
         done = in_processes(
-            _do_and_keep, [(work, self._file(name), self.to_json, *pieces[name]) for name in missing], n_jobs
+            _do_and_keep,
+            [(work, self._file(name), self.identity, self.to_json, *pieces[name]) for name in missing],
+            n_jobs,
         )
         missed = set(missing)
         for name in pieces:
@@ -100,6 +108,10 @@ class KeptResults:
     def _kept(self, name: str) -> Attempt[Any]:
         file = self._file(name)
         kept = _read(file)
+        if kept.get("run") != self.identity:
+            raise ValueError(
+                f"{str(file)!r} is the result of a run with other data or parameters: name another folder"
+            )
         try:
             value = None if kept["value"] is None else self.from_json(kept["value"])
             return Attempt(value, kept["failure"], tuple(kept["warnings"]))
@@ -108,14 +120,15 @@ class KeptResults:
 
 
 def _do_and_keep(
-    work: Callable[..., Attempt[Any]], file: Path, to_json: ToJson, *piece: Any
+    work: Callable[..., Attempt[Any]], file: Path, identity: str, to_json: ToJson, *piece: Any
 ) -> tuple[Attempt[Any], str | None]:
     """Do it, and return it with the reason why it could not be written, or None."""
     result = work(*piece)
     value = None if result.value is None else to_json(result.value)
-    content = {"value": value, "failure": result.failure, "warnings": result.warnings}
+    content = {"run": identity, "value": value, "failure": result.failure, "warnings": result.warnings}
     try:
-        write_atomically(file, json.dumps(content, default=_plain).encode())
+        plain = json.loads(json.dumps(content, default=_plain))
+        write_atomically(file, json.dumps(seal_json(plain)).encode())
     except ValueError as error:
         return result, str(error)
     return result, None
@@ -134,8 +147,12 @@ def _read(file: Path) -> dict[str, Any]:
         raise _damaged(file, error) from error
     if not isinstance(content, dict):
         raise _damaged(file, "it holds no object")
-    return content
+    try:
+        return unseal_json(content)
+    except ValueError as error:
+        raise _damaged(file, error) from error
 
 
 def _damaged(file: Path, reason: Any) -> ValueError:
-    return ValueError(f"{str(file)!r} is damaged ({reason}): delete it, and it is done again")
+    remedy = "name another folder" if file.name == ABOUT_FILE else "delete it, and it is done again"
+    return ValueError(f"{str(file)!r} is damaged ({reason}): {remedy}")

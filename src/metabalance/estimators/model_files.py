@@ -19,9 +19,10 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from metabalance.files import write_atomically
+from metabalance.seals import seal_json, unseal_json
 
 FORMAT = "metabalance-model"
-FORMAT_VERSION = 8
+FORMAT_VERSION = 9
 DESCRIPTION_FILE = "model.json"
 WEIGHTS_NAME = re.compile(r"weights-[0-9a-f]{16}\.safetensors")
 UNFINISHED_NAME = re.compile(rf"\.(model\.json|{WEIGHTS_NAME.pattern})\..*\.tmp")  # of killed processes
@@ -50,7 +51,7 @@ def write_model_files(folder: Path, description: Mapping[str, Any], tensors: Map
         "weights": {"file": name, "sha256": digest},
         **description,
     }
-    text = json.dumps(content, indent=1, ensure_ascii=False)
+    text = json.dumps(seal_json(content), indent=1, ensure_ascii=False)
     write_atomically(folder / name, weights)
     write_atomically(folder / DESCRIPTION_FILE, text.encode())
     for file in folder.iterdir():
@@ -83,7 +84,10 @@ def read_description(folder: Path) -> dict[str, Any]:
             f"metabalance reads version {FORMAT_VERSION}: use the version of metabalance that saved it, "
             f"{description.get('library_version')!r}"
         )
-    return description
+    try:
+        return unseal_json(description)
+    except ValueError as error:
+        raise ValueError(f"{str(file)!r} is damaged: {error}; save the model again") from error
 
 
 def read_weights(folder: Path, description: Mapping[str, Any], device: torch.device) -> dict[str, Tensor]:
@@ -102,8 +106,8 @@ def read_weights(folder: Path, description: Mapping[str, Any], device: torch.dev
     try:
         content = file.read_bytes()
         if hashlib.sha256(content).hexdigest() != digest:
-            raise ValueError(f"{str(file)!r} is damaged: it is not what was saved")
+            raise ValueError(f"{str(file)!r} is damaged: it is not what was saved; save the model again")
         tensors: dict[str, Tensor] = load(content)
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{str(file)!r} is missing or damaged: {error}") from error
+        raise ValueError(f"{str(file)!r} is missing or damaged ({error}): save the model again") from error
     return {name: tensor.to(device) for name, tensor in tensors.items()}

@@ -10,6 +10,7 @@ from scipy.special import expit
 
 from metabalance.estimators.calibration import Calibration
 from metabalance.estimators.decisions import check_decision, log_weights
+from metabalance.estimators.in_words import in_words
 from metabalance.estimators.isotonic import IsotonicCalibration
 from metabalance.estimators.labels import positive_code
 from metabalance.estimators.parameters import check_choice
@@ -134,7 +135,7 @@ def check_output_parameters(calibration: Any, prior: Any, decision: Any, holds_o
         If a parameter is out of range, or asks for held-out rows where there are none.
     """
     if calibration is not None:
-        check_choice("calibration", calibration, KINDS)
+        check_choice("calibration", calibration, (*KINDS, None))
     check_prior(prior)
     check_decision(decision)
     if calibration is not None and holds_out:
@@ -150,3 +151,8 @@ def check_output_parameters(calibration: Any, prior: Any, decision: Any, holds_o
                 f"{name}={value!r} needs probabilities calibrated on held-out rows, which {reason} does not "
                 f"leave: set early_stopping and calibration, or leave {name} as it is by default"
             )
+
+
+def outputs_in_words(estimator: Any) -> dict[str, str]:
+    """Return the parameters that `Output.fit` was given, to tell whether they have been changed since."""
+    return {name: in_words(getattr(estimator, name)) for name in ("calibration", "prior", "decision")}

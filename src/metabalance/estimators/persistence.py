@@ -16,7 +16,7 @@ from metabalance.estimators.model_files import (
     read_weights,
     write_model_files,
 )
-from metabalance.estimators.outputs import Output
+from metabalance.estimators.outputs import Output, outputs_in_words
 from metabalance.estimators.parameter_files import restore_parameters, split_saveable
 from metabalance.estimators.parameters import check_number
 from metabalance.estimators.tables import encoder_from_state
@@ -26,7 +26,7 @@ from metabalance.training import resolve_device, seeded
 MODULE_PREFIX = "module."
 ADAPTED_PREFIX = "adapted."
 # What reading a description raises where somebody has changed it by hand.
-DAMAGE = (KeyError, TypeError, AttributeError, IndexError, ValueError)
+DAMAGE = (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError)
 
 
 def save_model(estimator: Any, path: str | os.PathLike[str]) -> None:
@@ -60,6 +60,13 @@ def save_model(estimator: Any, path: str | os.PathLike[str]) -> None:
 def _check_unchanged(estimator: Any) -> None:
     """Raise ValueError if the parameters no longer describe the network: it could not be loaded."""
     estimator.check_parameters()
+    now = outputs_in_words(estimator)
+    changed = [name for name, value in estimator.outputs_fitted_.items() if now[name] != value]
+    if changed:
+        raise ValueError(
+            f"{', '.join(changed)} changed since the fit, which predictions do not follow: set it back, or "
+            "fit again"
+        )
     if estimator.module is not None:
         return
     with seeded(0):
@@ -178,6 +185,7 @@ def load_model(
         raise ValueError(f"the weights in {str(folder)!r} hold NaN or infinity: the file is damaged")
     estimator.adapted_parameters_ = adapted or None
     estimator.calibrations_ = calibrations
+    estimator.outputs_fitted_ = outputs_in_words(estimator)
     estimator.set_fitted_input(encoder, classes, input_shape, resolved)
     for name, value in fitted.items():
         setattr(estimator, name + "_", value)

@@ -1,5 +1,6 @@
 """What a fit works on, once the table is encoded and split."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +15,9 @@ from metabalance.estimators.groups import encode_groups
 from metabalance.estimators.labels import encode_labels
 from metabalance.estimators.tables import TableEncoder, make_encoder
 from metabalance.training import Holdouts, Part, cross_fitted_holdouts, stratified_holdout
+
+FEW_CLASSES = 20  # of which no table has too many
+ROWS_OF_A_CLASS = 2.5  # on average, below which y hardly is a class
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,8 @@ def prepare_rows(
     X = with_rows(X)
     check_consistent_length(X, y)
     classes, codes = encode_labels(y)
+    if isinstance(encoder, TableEncoder):
+        _warn_of_many_classes(len(classes), len(codes))
     names, groups = None, None
     if balance_by is not None:
         names, groups = encode_groups("balance_by", balance_by, len(codes))
@@ -155,6 +161,16 @@ def prepare_rows(
     return Prepared(
         encoder, classes, codes, device, train, valid, holdouts, rng, init_seed, stream_seed, names
     )
+
+
+def _warn_of_many_classes(classes: int, rows: int) -> None:
+    if classes > FEW_CLASSES and rows < ROWS_OF_A_CLASS * classes:
+        warnings.warn(
+            f"y holds {classes} classes in {rows} rows, too few of each to learn from: is it a number to be "
+            "estimated, or the wrong column?",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _check_all_are_left(groups: NDArray[np.int64], names: list[str]) -> None:

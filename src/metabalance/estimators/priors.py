@@ -1,6 +1,7 @@
 """Class frequencies where predictions are used, as a user says them."""
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,11 @@ def check_prior(prior: Any) -> None:
     elif isinstance(prior, Mapping):
         for label, share in prior.items():
             check_number(f"prior of {label!r}", share, above=0)
+    elif isinstance(prior, bool) or not isinstance(prior, Real):
+        raise TypeError(
+            "prior must be 'training', 'balanced', the share of the rarer of two classes or a dict with the "
+            f"frequency of each class, got {prior!r}"
+        )
     else:
         check_number("prior", prior, above=0, below=1)
 

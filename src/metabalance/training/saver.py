@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from metabalance.files import remove_unfinished, write_atomically
+from metabalance.seals import seal, unseal
 from metabalance.training.snapshots import State, restore_snapshot, take_snapshot
 
 FORMAT = "metabalance-checkpoint"
@@ -106,7 +107,7 @@ class Saver:
             {"format": FORMAT, "version": FORMAT_VERSION, "made_of": self.made_of, "state": state}, content
         )
         try:
-            write_atomically(self.file, content.getbuffer())
+            write_atomically(self.file, seal(content.getbuffer(), FORMAT))
         except ValueError as error:
             warnings.warn(
                 f"no checkpoint: {error}; training goes on, and tries again when the next one is due",
@@ -122,7 +123,11 @@ def _read(file: Path) -> Any:
     except OSError as error:
         raise ValueError(f"the checkpoint {str(file)!r} cannot be read ({error.strerror})") from error
     try:
-        kept = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        sealed = unseal(content, FORMAT)
+        if sealed is None:
+            kept = None
+        else:
+            kept = torch.load(io.BytesIO(sealed), map_location="cpu", weights_only=True)
     except (*DAMAGE, OSError, pickle.UnpicklingError) as error:
         raise ValueError(
             f"the checkpoint {str(file)!r} is damaged: delete it to train from the beginning"
