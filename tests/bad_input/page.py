@@ -25,8 +25,8 @@ SECTIONS: Mapping[str, Sequence[Case]] = {
 INTRODUCTION = """# What mistakes are answered with
 
 Nothing is lost, and nothing is taken in silence: one error that says what was found and what to do. On the
-command line it is one line and exit code 2 (an option's value of the wrong type is answered by the usage of the
-command, with exit code 2, too). Every row here is a test (`tests/bad_input`), which compares the
+command line it is one line and exit code 2 (an option's value of the wrong type is answered by the command's
+usage, with exit code 2, too). Every row here is a test (`tests/bad_input`), which compares the
 message word by word; `python -m tests.bad_input.page` writes this page. Names of folders are left out, and
 long messages are cut.
 """

@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from metabalance.datasets.image_set import row_numbers
+
 
 @dataclass(frozen=True, eq=False)
 class FaceSet:
@@ -40,9 +42,14 @@ class FaceSet:
         """Number of images."""
         return len(self.identity)
 
+    @property
+    def group_labels(self) -> NDArray[np.str_]:
+        """The name of each image's group, shape (n,)."""
+        return np.array(self.group_names)[self.group]
+
     def take(self, rows: NDArray[Any]) -> "FaceSet":
-        """Return the images with these numbers, in this order, as a copy in memory."""
-        chosen = np.asarray(rows, dtype=np.int64)
+        """Return the images with these numbers, in this order, or where a mask is true; a copy in memory."""
+        chosen = row_numbers(rows, len(self.images))
         return FaceSet(
             self.title,
             self.images[torch.from_numpy(chosen).to(self.images.device)],

@@ -96,12 +96,12 @@ def read_images(
     """Read image files, at least one, to an array of shape (n, channels, height, width)."""
     check_size(size)
     if size is not None:
-        _check_fits(len(files), (channels, *size))
+        check_fits(len(files), (channels, *size))
     shown: Iterable[Path] = (
         track(files, f"reading {title}", console=Console(stderr=True)) if progress else files
     )
     first = read_image(files[0], size, channels, name=str(files[0]))
-    _check_fits(len(files), first.shape)
+    check_fits(len(files), first.shape)
     images = np.empty((len(files), *first.shape), dtype=np.uint8)
     for row, file in zip(images, shown, strict=True):
         pixels = read_image(file, size, channels, name=str(file))
@@ -239,12 +239,12 @@ def check_size(size: Any) -> None:
         checked_count(name, value)
 
 
-def _check_fits(count: int, shape: tuple[int, ...]) -> None:
+def check_fits(count: int, shape: tuple[int, ...]) -> None:
     """Raise ValueError if so many images of bytes are more than this machine's memory, before it is full."""
     wanted, there = count * math.prod(shape), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if wanted > there:
         raise ValueError(
             f"{count:,} images of {shape[-2]} × {shape[-1]} pixels take {wanted / 1e9:,.0f} GB, more than "
             f"the {there / 1e9:,.0f} GB of memory here: give a smaller size (on the command line "
-            "--image-size), or let workers fetch them (MetaDataLoader)"
+            "--image-size), a folder to keep them in (cache), or let workers fetch them (MetaDataLoader)"
         )

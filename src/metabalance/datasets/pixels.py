@@ -19,7 +19,7 @@ from torch import Tensor
 
 from metabalance.datasets.files import listed
 from metabalance.datasets.image_source import ImageSource
-from metabalance.datasets.images import read_image
+from metabalance.datasets.images import check_fits, read_image
 
 AT_A_TIME = 256
 Pixels = NDArray[np.uint8]
@@ -71,6 +71,7 @@ def load_pixels(
     shape = (3, *size) if size is not None else _read(source, names[0], None).shape
     chunks = _chunks(source, names, size, shape, n_jobs, progress)
     if cache is None:
+        check_fits(len(names), shape)
         return torch.from_numpy(_filled((len(names), *shape), chunks))
     label = "x".join(map(str, shape[1:]))
     file = Path(cache) / f"{title}-{label}-{_checksum(source, names)}.npy"

@@ -103,7 +103,7 @@ class ImbalancedClassifier(PredictingNetwork, ABC):
         loss_fn: LossFunction,
         train: Part,
         stream_options: dict[str, Any],
-        group: Any,
+        group: Any = None,
     ) -> UpdateRule:
         """Return the update rule over the training rows; the options are those that all streams take.
 

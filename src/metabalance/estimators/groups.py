@@ -59,7 +59,8 @@ def encode_groups(name: str, groups: Any, n_rows: int) -> tuple[list[str], NDArr
         raise ValueError(f"two groups of {name} are both called {twice!r}: rename one of them")
     if len(occurring) < 2:
         raise ValueError(
-            f"{name} needs at least two groups, every row is of {names[0]!r}"
+            f"{name} needs at least two groups, every row is of {names[0]!r} (of this part, if the rows were "
+            "split): merge or drop rare groups, or split so that each has rows in every part"
             if names
             else f"{name} is empty: there is nothing to learn from"
         )

@@ -256,7 +256,7 @@ class NeuralClassifier(ImbalancedClassifier):
         loss_fn: LossFunction,
         train: Part,
         stream_options: dict[str, Any],
-        group: Any,
+        group: Any = None,
     ) -> UpdateRule:
         stream = BatchStream(
             train.x,

@@ -67,7 +67,7 @@ def group_frame(results: Sequence[FoldResult], metric: str) -> pd.DataFrame:
     by_split = table.groupby(["method", "split", "group"])["value"].mean().unstack("group")[groups]
     means, errors = by_split.groupby("method").mean(), by_split.groupby("method").sem()
     gap = pd.DataFrame(np.nan, index=means.index, columns=[MEAN, ERROR])
-    for method, of_groups in means.dropna(how="all").iterrows():
+    for method, of_groups in means.dropna().iterrows():  # a group without a value leaves the gap unknown
         # Of the means: gaps within splits are never negative, and so grow with chance.
         best, worst = of_groups.idxmax(), of_groups.idxmin()
         differences = by_split.loc[method, best] - by_split.loc[method, worst]

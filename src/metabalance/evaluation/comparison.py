@@ -254,8 +254,9 @@ class Comparison:
         DataFrame
             With columns ("mean", group) and ("se", group): mean over the splits where the group has one
             (seeds of a split are averaged first), and its standard error, NaN for a single one. ("gap",
-            "mean") is how far the groups with the highest and the lowest mean are apart, ("gap", "se") the
-            standard error of their difference over the splits where both have a value.
+            "mean") is how far the groups with the highest and the lowest mean are apart, NaN where one has
+            none (ROC-AUC needs rows of two classes in the group), ("gap", "se") the standard error of their
+            difference over the splits where both have a value.
 
         Raises
         ------

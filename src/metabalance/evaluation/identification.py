@@ -1,6 +1,6 @@
 """Who is it? How often an image's nearest neighbours by their embeddings are of the same person."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -107,7 +107,7 @@ def identification_rates(
     """
     gallery = make_gallery(embeddings, identity)
     n_images = len(gallery.people)
-    wanted = list(ranks)
+    wanted = list(ranks) if isinstance(ranks, Iterable) else [ranks]
     if not wanted or not all(is_integer(rank) and 1 <= rank < n_images for rank in wanted):
         raise ValueError(
             f"ranks must be integers from 1 to {n_images - 1}, the number of other images, got {ranks!r}"

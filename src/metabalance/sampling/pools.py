@@ -64,6 +64,16 @@ class Pool:
     fingerprint: int
 
 
+def _as_groups(balance_by: NDArray[Any] | Tensor) -> NDArray[np.int64]:
+    try:
+        return as_labels(balance_by)
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            "balance_by must hold the number of each row's group, as numpy.unique(groups, axis=0, "
+            f"return_inverse=True)[1] gives it for groups of any kind; of it as labels: {error}"
+        ) from error
+
+
 def load_data(
     X: NDArray[Any] | Tensor,
     y: NDArray[Any] | Tensor,
@@ -80,7 +90,7 @@ def load_data(
         If the labels are not integers or X cannot be a tensor.
     """
     x = _as_tensor(X)
-    labels = as_labels(y if balance_by is None else balance_by)
+    labels = as_labels(y) if balance_by is None else _as_groups(balance_by)
     check_same_length(x, labels)
     if balance_by is None:
         return Data(x.to(device), _as_tensor(labels).to(device), labels, are_classes=True)
