@@ -33,7 +33,7 @@ def test_csv(table: pd.DataFrame) -> None:
 def test_every_ending_reads_the_same(tmp_path: Path, table: pd.DataFrame) -> None:
     table.to_parquet(tmp_path / "a.parquet")
     table.to_parquet(tmp_path / "a.pq")
-    written(tmp_path, "a.csv.gz", gzip.compress(TEXT.encode()))
+    written(tmp_path, "a.csv.gz", gzip.compress(TEXT.encode(), mtime=0))
     written(tmp_path, "a.tsv", TEXT.replace(",", "\t"))
     written(tmp_path, "UPPER.CSV", TEXT)
     written(tmp_path, "bom.csv", b"\xef\xbb\xbf" + TEXT.encode())
@@ -77,16 +77,16 @@ def test_missing_file_folder_and_unknown_ending(tmp_path: Path) -> None:
     [
         ("a.csv", "", "a.csv is empty"),
         ("a.csv", "\n\n", "is empty: the first line must hold the column names"),
-        ("a.csv.gz", gzip.compress(b""), "is empty: the first line"),
+        ("a.csv.gz", gzip.compress(b"", mtime=0), "is empty: the first line"),
         ("a.parquet", TEXT, "ends in .parquet but seems to hold text: name it .csv"),
-        ("a.pq", gzip.compress(b"a"), "ends in .pq but seems to hold gzip"),
+        ("a.pq", gzip.compress(b"a", mtime=0), "ends in .pq but seems to hold gzip"),
         ("a.csv.gz", TEXT, "ends in .csv.gz but seems to hold text: name it .csv"),
         ("a.csv", b"PAR1" + bytes(20), "ends in .csv but seems to hold Parquet: name it .parquet"),
-        ("a.csv", gzip.compress(TEXT.encode()), "seems to hold gzip: name it .csv.gz"),
+        ("a.csv", gzip.compress(TEXT.encode(), mtime=0), "seems to hold gzip: name it .csv.gz"),
         ("a.csv", b"PK\x03\x04" + bytes(20), "seems to hold a ZIP archive or an Excel workbook: unpack"),
         ("a.csv", TEXT.encode("utf-16"), "seems to hold UTF-16 text: save it as UTF-8"),
         ("a.parquet", b"PAR1" + bytes(20), "cannot be read as Parquet"),
-        ("a.csv.gz", gzip.compress(TEXT.encode())[:-12], "is damaged .*: compress or download it anew"),
+        ("a.csv.gz", gzip.compress(TEXT.encode(), mtime=0)[:-12], "is damaged .*: compress or download it anew"),
         ("a.csv", "a;b\n1;2\n", "separated by semicolons, not by commas: save it with commas"),
         ("a.csv", "a;b\n1,5;2,5\n", "separated by semicolons"),
         ("a.csv", "a\tb\n1\t2\n", "separated by tabs, not by commas: name it .tsv"),
