@@ -183,7 +183,7 @@ def remove_classes(model: Path) -> None:
         (lambda model: (model / "model.json").write_text("[]"), "does not describe a metabalance model"),
         (lambda model: next(model.glob("weights-*")).unlink(), "is missing or damaged"),
         (cut_weights, "is damaged: it is not what was saved"),
-        (remove_classes, "'classes'"),
+        (remove_classes, "is damaged: it is not what was written; save the model again"),
     ],
 )
 def test_predict_with_a_damaged_model(
