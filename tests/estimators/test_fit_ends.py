@@ -310,10 +310,10 @@ def test_a_second_training_that_diverges_leaves_the_first(binary, monkeypatch) -
     first = NeuralClassifier(**options).fit(X, y)
     train = NeuralClassifier._train
 
-    def diverge(self, prepared, epochs=None, saver=None):
+    def diverge(self, prepared, group, epochs=None, saver=None):
         if epochs is not None:
             raise FloatingPointError("the loss of a batch is nan")
-        return train(self, prepared, epochs, saver)
+        return train(self, prepared, group, epochs, saver)
 
     monkeypatch.setattr(NeuralClassifier, "_train", diverge)
     with pytest.warns(
