@@ -86,7 +86,11 @@ def test_missing_file_folder_and_unknown_ending(tmp_path: Path) -> None:
         ("a.csv", b"PK\x03\x04" + bytes(20), "seems to hold a ZIP archive or an Excel workbook: unpack"),
         ("a.csv", TEXT.encode("utf-16"), "seems to hold UTF-16 text: save it as UTF-8"),
         ("a.parquet", b"PAR1" + bytes(20), "cannot be read as Parquet"),
-        ("a.csv.gz", gzip.compress(TEXT.encode(), mtime=0)[:-12], "is damaged .*: compress or download it anew"),
+        (
+            "a.csv.gz",
+            gzip.compress(TEXT.encode(), mtime=0)[:-12],
+            "is damaged .*: compress or download it anew",
+        ),
         ("a.csv", "a;b\n1;2\n", "separated by semicolons, not by commas: save it with commas"),
         ("a.csv", "a;b\n1,5;2,5\n", "separated by semicolons"),
         ("a.csv", "a\tb\n1\t2\n", "separated by tabs, not by commas: name it .tsv"),

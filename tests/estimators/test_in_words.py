@@ -30,7 +30,7 @@ def things() -> list:
     torch.manual_seed(0)
     first = nn.Linear(2, 2)
     return [
-        *(Costs(1, 2), Costs(1, 3), Mixup(0.2), Mixup(0.4), print, dict, None, 1, 1.0, "1", [1], {"a": 1}),
+        *(Costs(1, 2), Costs(1, 3), Mixup(0.2), Mixup(0.4), len, dict, None, 1, 1.0, "1", [1], {"a": 1}),
         *(RandomOverSampler(), RandomOverSampler(random_state=1)),
         *(scaled(1.0), scaled(2.0), lambda x: x, lambda x: x + 1, lambda x, y=2: x),
         *(partial(scaled, 1.0), partial(scaled, 2.0), Costs(1, 2).__repr__, Costs(1, 3).__repr__),

@@ -121,6 +121,7 @@ def test_a_margin_loss_of_ones_own_says_how_the_network_ends(binary, tmp_path) -
     assert logits.shape[-1] == 2
     assert 1 < logits.abs().max() <= 12 + 1e-4
     model.save(tmp_path)
-    loaded = NeuralClassifier.load(tmp_path)
+    with pytest.warns(UserWarning, match="loss=CosFaceLoss"):
+        loaded = NeuralClassifier.load(tmp_path)
     assert loaded.loss == "cross_entropy"  # objects are not saved; what they made of the network is
     np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
