@@ -65,7 +65,7 @@ def test_batches_of_a_fit_are_exactly_balanced(table, by, module, query) -> None
     prepared = model.prepare(X, y, group if by == "group" else np.column_stack([group, y]))
     assert (prepared.holdouts is None) == (module is not None)
     net = model.build_module(prepared.train.x[:2], 2, None, None)
-    rule = model._make_rule(net, CrossEntropy(), prepared.train, prepared.stream_options)
+    rule = model._make_rule(net, CrossEntropy(), prepared.train, prepared.stream_options, None)
     seen = [rule.draw()[1] for _ in range(10)]
     x = torch.cat([z.flatten(0, 1) for z, _ in seen])
     labels = torch.cat([t.flatten(0, 1) for _, t in seen])

@@ -103,7 +103,7 @@ class ImbalancedClassifier(PredictingNetwork, ABC):
         loss_fn: LossFunction,
         train: Part,
         stream_options: dict[str, Any],
-        group: Any = None,
+        group: Any,
     ) -> UpdateRule:
         """Return the update rule over the training rows; the options are those that all streams take.
 
@@ -122,7 +122,7 @@ class ImbalancedClassifier(PredictingNetwork, ABC):
         balance_by: Any = None,
         checkpoint: Any = None,
         resume: bool = False,
-        process_group: Any = None,
+        process_group: Any,
     ) -> Self:
         """Train a network on rows X with labels y.
 

@@ -168,7 +168,7 @@ random_state, verbose
         loss_fn: LossFunction,
         train: Part,
         stream_options: dict[str, Any],
-        group: Any = None,
+        group: Any,
     ) -> UpdateRule:
         stream = MetaBatchStream(
             train.x,

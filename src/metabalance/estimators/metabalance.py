@@ -209,7 +209,7 @@ device, random_state, verbose
         loss_fn: LossFunction,
         train: Part,
         stream_options: dict[str, Any],
-        group: Any = None,
+        group: Any,
     ) -> UpdateRule:
         stream = MetaBatchStream(
             train.x,

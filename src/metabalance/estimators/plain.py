@@ -256,7 +256,7 @@ class NeuralClassifier(ImbalancedClassifier):
         loss_fn: LossFunction,
         train: Part,
         stream_options: dict[str, Any],
-        group: Any = None,
+        group: Any,
     ) -> UpdateRule:
         stream = BatchStream(
             train.x,
