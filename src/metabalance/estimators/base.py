@@ -122,7 +122,7 @@ class ImbalancedClassifier(PredictingNetwork, ABC):
         balance_by: Any = None,
         checkpoint: Any = None,
         resume: bool = False,
-        process_group: Any,
+        process_group: Any = None,
     ) -> Self:
         """Train a network on rows X with labels y.
 
