@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,6 +68,24 @@ def test_the_pieces_of_a_lost_worker_are_done_again(cluster, tmp_path) -> None:
         assert list(in_processes(die_at_first, pieces, n_jobs=-1)) == [0, 1, 2, 3]
         with pytest.raises(ChildProcessError, match="were lost 4 times with the same piece of work"):
             list(in_processes(die_at_first, [(str(tmp_path), 7, RETRIES + 1)], n_jobs=2))
+
+
+def wait_for_the_last(folder: str, number: int) -> int:
+    """The first piece ends when the last one has begun."""
+    if number == 0:
+        deadline = time.monotonic() + 100
+        while not (Path(folder) / "4").exists():
+            if time.monotonic() > deadline:
+                raise TimeoutError("the last piece was kept waiting")
+            time.sleep(0.01)
+    (Path(folder) / str(number)).touch()
+    return number
+
+
+def test_a_slow_piece_keeps_no_other_waiting(cluster, tmp_path) -> None:
+    with joblib.parallel_config(backend="ray"):
+        pieces = [(str(tmp_path), number) for number in range(5)]
+        assert list(in_processes(wait_for_the_last, pieces, n_jobs=2)) == [0, 1, 2, 3, 4]
 
 
 def fail(number: int) -> int:

@@ -115,7 +115,7 @@ def test_focal_loss_is_finite_where_a_row_is_certain() -> None:
 
 
 def test_negative_gamma() -> None:
-    with pytest.raises(ValueError, match="gamma must be at least 0, got -1"):
+    with pytest.raises(ValueError, match="gamma must be at least 0 and finite, got -1"):
         FocalLoss(-1)
 
 

@@ -17,6 +17,7 @@ from metabalance.nn import (
     LDAMLoss,
     MarginLoss,
     ResNet,
+    weight_decay_groups,
 )
 from metabalance.nn.margins import cosines
 
@@ -120,9 +121,11 @@ def test_cosface_is_that_of_pytorch_metric_learning(scale):
         num_classes=5, embedding_size=8, margin=0.35, scale=scale
     ).double()
     head = CosineLinear(8, 5, scale).double()
+    generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
+        head.weight.copy_(torch.randn(5, 8, dtype=torch.float64, generator=generator))
         theirs.W.copy_(head.weight.T)
-    x = torch.randn(12, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(12, 8, dtype=torch.float64, generator=generator)
     y = torch.arange(12) % 5
     pairs = []
     for loss, weight in (
@@ -251,3 +254,28 @@ def test_bad_margins(margins):
     with pytest.raises(ValueError, match="margins must be one number, or one for each class, at least 0 and"):
         MarginLoss(margins, 30.0, CrossEntropy())
     assert MarginLoss(0.3, 30.0, CrossEntropy()).margins.item() == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: CosFaceLoss(margin="x"), TypeError, "margin must be a number, got 'x'"),
+        (lambda: CosFaceLoss(scale=0), ValueError, "scale must be above 0 and finite, got 0"),
+        (lambda: CosineLinear(8, 3, scale="30"), TypeError, "scale must be a number, got '30'"),
+        (lambda: CosineLinear(8, 0), ValueError, "n_outputs must be at least 1, got 0"),
+        (lambda: CosineLinear(2.5, 3), TypeError, "n_inputs must be a whole number, got 2.5"),
+        (lambda: FocalLoss("2"), TypeError, "gamma must be a number, got '2'"),
+        (lambda: FocalLoss(weight=[1, 2]), TypeError, "weight must be a tensor with a number for each class"),
+        (lambda: FocalLoss(weight=torch.tensor([-1.0, 1.0])), ValueError, "at least 0 for each class, got"),
+        (lambda: FocalLoss(weight=torch.ones(2, 2)), ValueError, "weight must be one finite number"),
+        (lambda: weight_decay_groups(nn.Linear(2, 2), "x"), TypeError, "weight_decay must be a number"),
+        (
+            lambda: weight_decay_groups(nn.Linear(2, 2).parameters(), 0.1),
+            TypeError,
+            "must be a torch.nn",
+        ),
+    ],
+)
+def test_numbers_that_are_none(make, error, message) -> None:
+    with pytest.raises(error, match=message):
+        make()

@@ -111,6 +111,8 @@ def load_celeba(
     codes = np.unique(identity, return_inverse=True)[1]
     kept &= np.bincount(codes, weights=kept)[codes] >= at_least
     rows = np.flatnonzero(kept)
+    if len(names) == 0:
+        raise ValueError(f"{_file(folder, IDENTITIES)} names no image: it is empty, get it anew")
     if len(rows) == 0:
         raise ValueError(
             f"no image of {len(names):,} in {folder} is left with at_least={at_least} and "

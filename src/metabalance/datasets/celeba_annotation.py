@@ -97,7 +97,7 @@ def majority_group(identity: NDArray[np.int64], has: NDArray[np.bool_]) -> NDArr
 def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:
     """Number and fields of each line that is not blank."""
     # Bytes that are no text end up in a line that is refused by its number.
-    with file.open(encoding="utf-8", errors="replace") as opened:
+    with file.open(encoding="utf-8-sig", errors="replace") as opened:
         for number, line in enumerate(opened, 1):
             fields = line.split()
             if fields:

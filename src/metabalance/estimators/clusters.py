@@ -46,13 +46,17 @@ class RayCluster:
         """
         remote = self.ray.remote(num_cpus=1, max_retries=RETRIES)(work)
         waiting = deque(self._common_once(pieces))
-        running: deque[Any] = deque()
+        started: deque[Any] = deque()  # in order, and not yielded yet
+        running: list[Any] = []
         try:
-            while waiting or running:
+            while waiting or started:
                 while waiting and (n_jobs < 0 or len(running) < n_jobs):
-                    running.append(remote.remote(*waiting.popleft()))
-                yield self.ray.get(running[0])
-                running.popleft()
+                    started.append(remote.remote(*waiting.popleft()))
+                    running.append(started[-1])
+                # The next one to end may be any: a slow piece keeps no other from starting.
+                _, running = self.ray.wait(running)
+                while started and started[0] not in running:
+                    yield self.ray.get(started.popleft())
         except (self.ray.exceptions.WorkerCrashedError, self.ray.exceptions.OutOfMemoryError) as error:
             raise ChildProcessError(
                 f"workers of the cluster were lost {1 + RETRIES} times with the same piece of work, most "

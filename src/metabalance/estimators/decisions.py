@@ -18,9 +18,9 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Costs:
-    """Predict so that errors cost least on average, of two classes; the rarer one is the positive one,
-    of two of the same size the second in ``classes_``.
+    """Predict so that errors cost least on average, of two classes; the rarer one is the positive one.
 
+    Of two classes of the same size that is the second in ``classes_``, here as wherever one is meant.
     The rarer class is predicted where its probability is above false_positive / (false_positive +
     false_negative) [1]_: that asks for probabilities of the frequencies where the predictions are used
     (``prior``).

@@ -1,7 +1,7 @@
 """Are they the same? How often two images of one person are accepted as such, at few false accepts."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -84,7 +84,8 @@ def verification_rates(
     """
     gallery = make_gallery(embeddings, identity)
     n_genuine, n_impostor = _numbers_of_pairs(gallery)
-    allowed = {float(rate): _accepted_impostors(rate, n_impostor) for rate in false_accept_rates}
+    rates = false_accept_rates if isinstance(false_accept_rates, Iterable) else [false_accept_rates]
+    allowed = {float(rate): _accepted_impostors(rate, n_impostor) for rate in rates}
     if not allowed:
         raise ValueError(f"false_accept_rates must hold at least one rate, got {false_accept_rates!r}")
     genuine, impostors = _similarities(gallery, block, max(allowed.values()) + 1)

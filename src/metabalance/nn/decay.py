@@ -4,6 +4,8 @@ from typing import Any
 
 from torch import nn
 
+from metabalance.nn.checks import checked_number
+
 NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 
@@ -35,8 +37,8 @@ def weight_decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str
 
     Raises
     ------
-    ValueError
-        If weight_decay is negative, or the module has no parameter to train.
+    ValueError, TypeError
+        If weight_decay is no number of at least 0, or module is no module with a parameter to train.
 
     Examples
     --------
@@ -47,8 +49,9 @@ def weight_decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str
     [0.0005, 0.0]
     >>> optimizer = torch.optim.SGD(groups, lr=0.1, momentum=0.9)
     """
-    if not 0 <= weight_decay < float("inf"):
-        raise ValueError(f"weight_decay must be at least 0 and finite, got {weight_decay!r}")
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"module must be a torch.nn.Module, whose layers are looked at, got {module!r:.80}")
+    weight_decay = checked_number("weight_decay", weight_decay)
     free = undecayed(module)
     trained = [each for each in module.parameters() if each.requires_grad]
     groups: list[dict[str, Any]] = [

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from metabalance.nn.checks import checked_number, checked_weight
+
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -193,8 +195,8 @@ class FocalLoss(RowLoss):
 
     Raises
     ------
-    ValueError
-        If gamma is negative.
+    ValueError, TypeError
+        If gamma or a weight is no number of at least 0.
 
     References
     ----------
@@ -212,10 +214,8 @@ class FocalLoss(RowLoss):
 
     def __init__(self, gamma: float = 2.0, weight: Tensor | None = None) -> None:
         super().__init__()
-        if not gamma >= 0:
-            raise ValueError(f"gamma must be at least 0, got {gamma!r}")
-        self.gamma = gamma
-        self.register_buffer("weight", weight)
+        self.gamma = checked_number("gamma", gamma)
+        self.register_buffer("weight", checked_weight(weight))
 
     def rows(self, logits: Tensor, target: Tensor) -> Tensor:
         """As `RowLoss.rows`."""

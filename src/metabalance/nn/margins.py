@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from metabalance.nn.checks import checked_number, checked_width
 from metabalance.nn.losses import CrossEntropy, RowLoss
 
 SCALE = 30.0  # of cosines
@@ -46,7 +47,7 @@ class MarginLoss(RowLoss):
             )
         if not isinstance(loss, RowLoss):
             raise TypeError(f"loss must be a metabalance.nn.RowLoss, such as FocalLoss(), got {loss!r}")
-        self.scale = _checked_scale(scale)
+        self.scale = checked_number("scale", scale, positive=True)
         self.loss = loss
         self.register_buffer("margins", margins)
 
@@ -94,9 +95,7 @@ class CosFaceLoss(MarginLoss):
     """
 
     def __init__(self, margin: float = 0.35, scale: float = SCALE, loss: RowLoss | None = None) -> None:
-        if not 0 <= margin < float("inf"):
-            raise ValueError(f"margin must be at least 0 and finite, got {margin!r}")
-        super().__init__(float(margin), scale, CrossEntropy() if loss is None else loss)
+        super().__init__(checked_number("margin", margin), scale, CrossEntropy() if loss is None else loss)
 
 
 class LDAMLoss(MarginLoss):
@@ -181,8 +180,9 @@ class CosineLinear(nn.Module):
 
     def __init__(self, n_inputs: int, n_outputs: int, scale: float = SCALE) -> None:
         super().__init__()
-        self.scale = _checked_scale(scale)
-        self.weight = nn.Parameter(F.normalize(torch.randn(n_outputs, n_inputs), dim=1))
+        self.scale = checked_number("scale", scale, positive=True)
+        shape = checked_width("n_outputs", n_outputs), checked_width("n_inputs", n_inputs)
+        self.weight = nn.Parameter(F.normalize(torch.randn(shape), dim=1))
 
     def forward(self, features: Tensor) -> Tensor:
         """Return scaled cosines (batch, n_outputs) of features (batch, n_inputs)."""
@@ -203,9 +203,3 @@ def _unit(vectors: Tensor, dim: int) -> Tensor:
     """Vectors of length 1, and 0 where they are 0: with finite derivatives there, unlike `F.normalize`'s."""
     lengths = (vectors.square().sum(dim, keepdim=True) + SMALLEST_SQUARE).sqrt()
     return vectors / lengths
-
-
-def _checked_scale(scale: float) -> float:
-    if not 0 < scale < float("inf"):
-        raise ValueError(f"scale must be above 0 and finite, got {scale!r}")
-    return scale

@@ -46,7 +46,7 @@ def embed_rows(module: nn.Module, x: Tensor, parameters: Parameters | None = Non
     Raises
     ------
     TypeError
-        If the module has no such method.
+        If the module has no such method, or it returns anything but a row for each row.
     FloatingPointError
         If embeddings are not finite, or 0 and so without direction.
     """
@@ -56,12 +56,22 @@ def embed_rows(module: nn.Module, x: Tensor, parameters: Parameters | None = Non
             "default network of images has one; write it for a module of your own"
         )
     named = None if parameters is None else {f"{NETWORK}.{name}": each for name, each in parameters.items()}
-    embedded = map_rows(_Embedding(module), x, named, lambda found: nn.functional.normalize(found.float()))
-    lengths = embedded.norm(dim=1)
-    if not bool((lengths > 0.5).all()):  # NaN is not, either
+    embedded = map_rows(_Embedding(module), x, named, _of_length_1)
+    bad = ~(embedded.norm(dim=1) > 0.5)  # of NaN, too
+    if bool(bad.any()):
         raise FloatingPointError(
-            "the network's embeddings are 0, NaN or infinite for some rows: training has diverged, lower lr "
-            "(and inner_lr)"
+            f"the network's embeddings are 0, NaN or infinite for {int(bad.sum())} of {len(bad)} rows, the "
+            f"first in row {int(bad.int().argmax())}: training has diverged, lower lr (and inner_lr), or the "
+            "module makes such values"
         )
     found: NDArray[np.float32] = embedded.numpy()
     return found
+
+
+def _of_length_1(embedded: Tensor) -> Tensor:
+    if embedded.ndim != 2:
+        raise TypeError(
+            f"the module's embed must return a tensor of shape (batch, d), got {tuple(embedded.shape)}: "
+            "flatten it"
+        )
+    return nn.functional.normalize(embedded.float())
