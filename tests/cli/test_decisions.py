@@ -27,6 +27,7 @@ def test_what_the_options_mean() -> None:
     ("options", "message"),
     [
         (("--decision", "best"), "--decision best: unknown; give balanced, most-probable, recall=0.9"),
+        (("--decision", "recall"), "--decision recall: its number is missing; give balanced"),
         (("--decision", "recall=2"), "--decision recall=2: recall must be at most 1"),
         (("--decision", "recall=much"), "--decision recall=much: could not convert"),
         (("--decision", "costs=1"), "--decision costs=1: two numbers with ':' between them"),

@@ -123,7 +123,9 @@ def test_errors(three_classes, people) -> None:
     with torch.no_grad():
         broken.body.weight.zero_()
         broken.body.bias.zero_()
-    with pytest.raises(FloatingPointError, match="embeddings are 0, NaN or infinite for 2 of 2 rows, the first in row 0"):
+    with pytest.raises(
+        FloatingPointError, match="embeddings are 0, NaN or infinite for 2 of 2 rows, the first in row 0"
+    ):
         embed_rows(broken, torch.ones(2, 3))
 
 

@@ -28,17 +28,19 @@ def read_decision(text: str | None) -> Any:
         return "auto"
     if text in NAMED:
         return NAMED[text]
-    kind, _, rest = text.partition("=")
+    kind, separator, rest = text.partition("=")
     known: dict[str, Callable[[], Any]] = {
         "recall": lambda: RecallAtLeast(float(rest)),
         "precision": lambda: PrecisionAtLeast(float(rest)),
         "costs": lambda: Costs(*map(float, _two(rest, ":"))),
         "alerts": lambda: AlertsAtMost(float(_two(rest, "/")[0]), rows=int(_two(rest, "/")[1])),
     }
+    if kind not in known:
+        raise ValueError(f"--decision {text}: unknown; give {FORMS}")
+    if not separator:
+        raise ValueError(f"--decision {text}: its number is missing; give {FORMS}")
     try:
         return known[kind]()
-    except KeyError as error:
-        raise ValueError(f"--decision {text}: unknown; give {FORMS}") from error
     except ValueError as error:
         raise ValueError(f"--decision {text}: {error}; give {FORMS}") from error
 

@@ -246,5 +246,6 @@ def check_fits(count: int, shape: tuple[int, ...]) -> None:
         raise ValueError(
             f"{count:,} images of {shape[-2]} × {shape[-1]} pixels take {wanted / 1e9:,.0f} GB, more than "
             f"the {there / 1e9:,.0f} GB of memory here: give a smaller size (on the command line "
-            "--image-size), a folder to keep them in (cache), or let workers fetch them (MetaDataLoader)"
+            "--image-size), a folder to keep them in (cache=, of CelebA), or let workers fetch them "
+            "(MetaDataLoader)"
         )
