@@ -173,5 +173,5 @@ def loss_for(method: Method, split: Split) -> LossFunction:
     """The loss that a recipe names, with the class frequencies of the training rows."""
     labels: NDArray[np.int64] = np.array([0, 1])
     name, weight = method.recipe.get("loss", "cross_entropy"), method.recipe.get("class_weight")
-    chosen = choose_loss(name, weight, labels, split.train.y, torch.device("cpu"))
+    chosen = choose_loss(name, weight, labels, np.bincount(split.train.y), torch.device("cpu"))
     return lambda output, target: chosen(class_logits(output), target)

@@ -10,7 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metabalance.estimators.categories import CategoryColumn, CodedColumn, warn_of_doubtful_categories
+from metabalance.estimators.categories import (
+    CategoryColumn,
+    CodedColumn,
+    rows_of_each,
+    warn_of_doubtful_categories,
+)
 from metabalance.estimators.columns import BooleanColumn, EmptyColumn, NumericColumn, kind_of
 from metabalance.estimators.reading import read_numbers
 
@@ -222,16 +227,18 @@ def test_categories_of_few_rows_share_one_output() -> None:
 
 def test_identifiers_and_spoilt_numbers_are_pointed_out() -> None:
     with pytest.warns(UserWarning, match="'id' holds 60 different texts in 60 rows, like an identifier"):
-        warn_of_doubtful_categories(names(*(f"T{i}" for i in range(60))), "'id'")
+        warn_of_doubtful_categories(rows_of_each(names(*(f"T{i}" for i in range(60)))), "'id'")
     with pytest.warns(UserWarning, match=r"because of '\?' among 58 numbers"):
-        warn_of_doubtful_categories(names(*(str(i % 9) for i in range(58)), "?", "?"), "'amount'")
+        warn_of_doubtful_categories(
+            rows_of_each(names(*(str(i % 9) for i in range(58)), "?", "?")), "'amount'"
+        )
 
 
 def test_ordinary_categories_are_not_pointed_out() -> None:
-    warn_of_doubtful_categories(names(*["a", "b", None] * 40), "'city'")
-    warn_of_doubtful_categories(names(*["1", "2"] * 40), "'code'")
-    warn_of_doubtful_categories(names(*["1", "x"] * 40), "'mixed'")
-    warn_of_doubtful_categories(names(*(f"T{i}" for i in range(49))), "'few'")
+    warn_of_doubtful_categories(rows_of_each(names(*["a", "b", None] * 40)), "'city'")
+    warn_of_doubtful_categories(rows_of_each(names(*["1", "2"] * 40)), "'code'")
+    warn_of_doubtful_categories(rows_of_each(names(*["1", "x"] * 40)), "'mixed'")
+    warn_of_doubtful_categories(rows_of_each(names(*(f"T{i}" for i in range(49)))), "'few'")
 
 
 def test_true_and_false_may_come_as_text() -> None:
@@ -243,11 +250,11 @@ def test_true_and_false_may_come_as_text() -> None:
 
 def test_codes_are_shares_of_all_codes_and_rare_categories_have_one_in_common() -> None:
     values = names(*["b"] * 5, *["a"] * 7, *["rare"] * 4, None)
-    column = CodedColumn.fit(values)
+    column = CodedColumn.of(rows_of_each(values), len(values))
     assert (column.categories, column.missing, column.n_codes) == (("a", "b"), True, 4)
     found = encode(column, names("a", "b", "rare", "unseen", None))
     assert (found[:, 0] * 4).tolist() == [1.0, 2.0, 0.0, 0.0, 3.0]
-    without = CodedColumn.fit(values[:-1])
+    without = CodedColumn.of(rows_of_each(values[:-1]), len(values) - 1)
     assert without.n_codes == 3
     assert encode(without, names(None)).tolist() == [[0.0]]
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2_contingency, chisquare
 
-from metabalance.sampling.passes import AT_ONCE, Oversampled, Shuffled, Undersampled
+from metabalance.sampling.passes import AT_ONCE, Oversampled, Shuffled, Undersampled, by_class
 
 
 def _generator(seed: int = 0) -> torch.Generator:
@@ -35,11 +35,11 @@ def test_all_orders_of_a_few_rows_are_equally_likely():
 @pytest.mark.parametrize("rows", [3, 1000, AT_ONCE, AT_ONCE + 1])
 def test_short_passes_are_drawn_together_and_whole(rows):
     labels = torch.arange(rows) % 3
-    for passes in (Shuffled(rows), Undersampled(labels)):
+    for passes in (Shuffled(rows), Undersampled(*by_class(labels))):
         order = passes.order(_generator())
         assert len(order) % passes.size == 0
         assert len(order) == passes.size or AT_ONCE - passes.size < len(order) <= AT_ONCE
-    over = Oversampled(labels).order(_generator())
+    over = Oversampled(*by_class(labels)).order(_generator())
     assert len(over) % 3 == 0
     assert AT_ONCE - 3 < len(over) <= AT_ONCE
 
@@ -51,7 +51,7 @@ def test_short_passes_are_drawn_together_and_whole(rows):
 def test_undersampled_takes_uniform_subsets_of_each_class(smallest, largest):
     y = torch.tensor([4, 9]).repeat_interleave(torch.tensor([largest, smallest]))
     y = y[torch.randperm(len(y), generator=_generator(1))]
-    orders = _many(Undersampled(y), 2000)
+    orders = _many(Undersampled(*by_class(y)), 2000)
     labels = y.numpy()[orders]
     assert ((labels == 4).sum(axis=1) == smallest).all()
     assert ((labels == 9).sum(axis=1) == smallest).all()
@@ -63,7 +63,7 @@ def test_undersampled_takes_uniform_subsets_of_each_class(smallest, largest):
 
 def test_undersampled_pairs_are_drawn_together_as_often_as_others():
     y = torch.tensor([0] * 9 + [1] * 2)
-    orders = _many(Undersampled(y), 3600)
+    orders = _many(Undersampled(*by_class(y)), 3600)
     pairs = np.sort(orders[orders < 9].reshape(-1, 2), axis=1)
     seen = np.unique(pairs, axis=0, return_counts=True)[1]
     assert len(seen) == 36
@@ -72,7 +72,7 @@ def test_undersampled_pairs_are_drawn_together_as_often_as_others():
 
 def test_undersampled_mixes_the_classes_within_a_pass():
     y = torch.tensor([0] * 30 + [1] * 5)
-    labels = y.numpy()[_many(Undersampled(y), 1000)]
+    labels = y.numpy()[_many(Undersampled(*by_class(y)), 1000)]
     by_position = labels.sum(axis=0)
     assert chisquare(by_position).pvalue > 0.01
     assert by_position.sum() == 5000
@@ -80,19 +80,19 @@ def test_undersampled_mixes_the_classes_within_a_pass():
 
 def test_undersampled_majority_rows_change_from_pass_to_pass():
     y = torch.tensor([0] * 1000 + [1] * 10)
-    first, second = map(set, _many(Undersampled(y), 2).tolist())
+    first, second = map(set, _many(Undersampled(*by_class(y)), 2).tolist())
     assert set(range(1000, 1010)) <= first & second
     assert len(first & second) < 15
 
 
 def test_undersampled_of_equal_classes_is_every_row():
-    assert sorted(_many(Undersampled(torch.tensor([2, 1, 2, 1])), 1)[0].tolist()) == [0, 1, 2, 3]
+    assert sorted(_many(Undersampled(*by_class(torch.tensor([2, 1, 2, 1]))), 1)[0].tolist()) == [0, 1, 2, 3]
 
 
 def test_oversampled_is_uniform_over_classes_and_within_each():
     y = torch.tensor([5] * 40 + [1] * 3 + [8] * 10)
     y = y[torch.randperm(len(y), generator=_generator(1))]
-    passes = Oversampled(y)
+    passes = Oversampled(*by_class(y))
     assert passes.size == 120
     orders = _many(passes, 2000).ravel()
     labels = y.numpy()
@@ -104,14 +104,14 @@ def test_oversampled_is_uniform_over_classes_and_within_each():
 
 def test_oversampled_blocks_are_independent_and_in_any_order():
     y = torch.tensor([0] * 50 + [1] * 3)
-    blocks = y.numpy()[_many(Oversampled(y), 200)].reshape(-1, 2)
+    blocks = y.numpy()[_many(Oversampled(*by_class(y)), 200)].reshape(-1, 2)
     assert chisquare(np.bincount(blocks[:, 0])).pvalue > 0.01
     following = np.histogram2d(blocks[:-1, 0], blocks[1:, 0], bins=2)[0]
     assert chi2_contingency(following).pvalue > 0.01
 
 
 def test_oversampled_of_more_classes_than_are_drawn_at_once():
-    order = Oversampled(torch.arange(AT_ONCE + 5)).order(_generator())
+    order = Oversampled(*by_class(torch.arange(AT_ONCE + 5))).order(_generator())
     assert sorted(order.tolist()) == list(range(AT_ONCE + 5))
 
 
@@ -125,7 +125,7 @@ def test_pass_sizes_and_class_counts_for_any_labels(counts, seed, data):
         st.lists(st.integers(-(2**60), 2**60), min_size=len(counts), max_size=len(counts), unique=True)
     )
     y = torch.tensor(ids).repeat_interleave(torch.tensor(counts))
-    under, over = Undersampled(y), Oversampled(y)
+    under, over = Undersampled(*by_class(y)), Oversampled(*by_class(y))
     assert (under.size, over.size) == (len(counts) * min(counts), len(counts) * max(counts))
     first = torch.from_numpy(_many(under, 1)[0])
     assert y[first].unique(return_counts=True)[1].tolist() == [min(counts)] * len(counts)

@@ -7,7 +7,7 @@ from torch import nn
 from metabalance.meta import MetaGradient
 from metabalance.nn import CrossEntropy, MixedLoss, Mixup
 from metabalance.sampling import BatchStream, MetaBatchStream
-from metabalance.training import ERM, ChangedBatches, MetaBalance, Part
+from metabalance.training import ERM, ChangedBatches, MetaBalance, PartInMemory
 
 
 def data():
@@ -99,7 +99,7 @@ def test_predictions_are_made_of_rows_as_they_are():
     rule = meta(module, MixedLoss(CrossEntropy()))
     changed = ChangedBatches(rule, shifted, Mixup(), seed=0)
     x, y = data()
-    train = Part(x, y, y.numpy())
+    train = PartInMemory(x, y, y.numpy())
     torch.testing.assert_close(changed.adapted(train), rule.adapted(train))
     rule.settle()
     before = module[0].running_mean.clone()

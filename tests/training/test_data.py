@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metabalance.training import Part, stratified_holdout, watched_rows
+from metabalance.training import PartInMemory, stratified_holdout
 
 
 @given(
@@ -33,21 +33,27 @@ def test_a_class_with_one_row_cannot_be_held_out() -> None:
         stratified_holdout(np.array([0, 0, 0, 1]), 0.2, np.random.default_rng(0), np.array(["usual", "rare"]))
 
 
+def part_of(codes) -> PartInMemory:
+    return PartInMemory(torch.zeros(len(codes), 1), torch.from_numpy(codes), codes)
+
+
 def test_watched_rows_are_all_of_small_data() -> None:
-    codes = np.array([0, 1, 0, 1, 1])
-    assert watched_rows(codes, 5, np.random.default_rng(0)).tolist() == [0, 1, 2, 3, 4]
+    part = part_of(np.array([0, 1, 0, 1, 1]))
+    assert part.watched(5, np.random.default_rng(0)).tolist() == [0, 1, 2, 3, 4]
 
 
 def test_watched_rows_keep_rare_classes_whole() -> None:
     codes = np.repeat([0, 1], [10_000, 30])
-    rows = watched_rows(codes, 1000, np.random.default_rng(0))
+    rows = part_of(codes).watched(1000, np.random.default_rng(0))
     assert np.bincount(codes[rows]).tolist() == [500, 30]
     assert len(set(rows.tolist())) == 530
 
 
 def test_subset_keeps_tensor_and_array_together() -> None:
     codes = np.array([0, 1, 2, 1])
-    part = Part(torch.arange(8.0).reshape(4, 2), torch.from_numpy(codes), codes).subset(np.array([3, 0]))
+    part = PartInMemory(torch.arange(8.0).reshape(4, 2), torch.from_numpy(codes), codes).subset(
+        np.array([3, 0])
+    )
     assert part.x.tolist() == [[6, 7], [0, 1]]
     assert part.y.tolist() == part.codes.tolist() == [1, 0]
     assert len(part) == 2

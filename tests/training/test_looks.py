@@ -1,12 +1,12 @@
 import numpy as np
 import torch
 
-from metabalance.training import Holdouts, Part, look_at_members, look_at_parts
+from metabalance.training import Holdouts, PartInMemory, look_at_members, look_at_parts
 
 
 def part(codes):
     codes = np.asarray(codes)
-    return Part(torch.arange(len(codes)).float()[:, None], torch.from_numpy(codes), codes)
+    return PartInMemory(torch.arange(len(codes)).float()[:, None], torch.from_numpy(codes), codes)
 
 
 def test_parts_are_looked_at_by_the_network_as_it_is_now() -> None:

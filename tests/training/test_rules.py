@@ -6,7 +6,7 @@ from torch import nn
 from metabalance.meta import MetaGradient, adapt, batch_statistics
 from metabalance.nn import CrossEntropy
 from metabalance.sampling import BatchStream, MetaBatchStream
-from metabalance.training import ERM, MetaBalance, Part
+from metabalance.training import ERM, MetaBalance, PartInMemory
 
 
 def data() -> tuple[torch.Tensor, torch.Tensor]:
@@ -66,12 +66,14 @@ def normed() -> nn.Module:
     return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2))
 
 
-def meta_rule(module: nn.Module, **options) -> tuple[MetaBalance, Part]:
+def meta_rule(module: nn.Module, **options) -> tuple[MetaBalance, PartInMemory]:
     x, y = data()
     stream = MetaBatchStream(
         x, y, meta_steps=3, support_batch_size=8, query_batch_size=6, random_state=0, **options
     )
-    return MetaBalance(MetaGradient(module, CrossEntropy(), inner_lr=0.5), stream), Part(x, y, y.numpy())
+    return MetaBalance(MetaGradient(module, CrossEntropy(), inner_lr=0.5), stream), PartInMemory(
+        x, y, y.numpy()
+    )
 
 
 def test_statistics_for_predictions_are_those_of_the_judged_batches() -> None:
@@ -127,4 +129,4 @@ def test_with_batch_norm_a_step_is_taken_by_support_batches() -> None:
 def test_a_rule_without_an_inner_step_has_no_other_place() -> None:
     x, y = data()
     rule = ERM(normed(), CrossEntropy(), BatchStream(x, y, batch_size=20))
-    assert rule.adapted(Part(x, y, y.numpy())) is None
+    assert rule.adapted(PartInMemory(x, y, y.numpy())) is None

@@ -49,7 +49,6 @@ from metabalance.training import (
     predict_probabilities,
     resolve_device,
     seeded,
-    watched_rows,
 )
 
 WATCHED_ROWS = 1024
@@ -207,7 +206,7 @@ class ImbalancedClassifier(PredictingNetwork, ABC):
         self, prepared: Prepared, group: Any, epochs: int | None = None, saver: Saver | None = None
     ) -> Trained:
         """Train a network, for so many epochs or as long as early stopping and ``max_epochs`` say."""
-        classes, codes, train = prepared.classes, prepared.codes, prepared.train
+        classes, counts, train = prepared.classes, prepared.counts, prepared.train
         device = prepared.device
         with ExitStack() as stack:
             stack.enter_context(seeded(prepared.init_seed))
@@ -219,17 +218,17 @@ class ImbalancedClassifier(PredictingNetwork, ABC):
             if is_small(module, train.x):
                 stack.enter_context(one_thread())
             chosen = choose_loss(
-                self.loss, self.class_weight, classes, train.codes, device, self.label_smoothing
+                self.loss, self.class_weight, classes, train.counts, device, self.label_smoothing
             )
             changes = Changes.chosen(self.augment, self.mixing, train.x)
             loss_fn = changes.loss(loss_on_outputs(chosen, module, prepared.holdouts))
             rule = self._make_rule(module, loss_fn, train, prepared.stream_options, group)
             rule = changes.rule(rule, prepared.init_seed)
-            score = choose_score(self.scoring, classes, np.bincount(codes))
+            score = choose_score(self.scoring, classes, counts)
             if group is not None:
                 rule, score = Shared(rule, group, self.meta_steps), agreed(score, group)
 
-            watched = watched_rows(train.codes, WATCHED_ROWS, prepared.rng)
+            watched = train.watched(WATCHED_ROWS, prepared.rng)
 
             def look_at(adapted: bool) -> Look:
                 predict = predict_probabilities if prepared.holdouts is None else predict_members
@@ -245,13 +244,13 @@ class ImbalancedClassifier(PredictingNetwork, ABC):
             scores = EpochScores(
                 look_at(self._predicts_adapted(module, train.x.ndim)),
                 score,
-                majority=int(np.bincount(codes).argmax()),
+                majority=int(counts.argmax()),
             )
             loop = make_loop(self, module, chosen, rule, len(train), scores, device, epochs, saver).train()
             adapted = rule.adapted(train)
             # Also, a network that diverged in the last steps must not pass for fitted.
             calibrations = {
-                name: self._calibrate(look_at(name == "adapted"), classes, codes)
+                name: self._calibrate(look_at(name == "adapted"), classes, counts)
                 for name in (["meta"] if adapted is None else ["meta", "adapted"])
             }
         return Trained(module.eval(), layout, adapted, calibrations, loop)
@@ -284,7 +283,7 @@ class ImbalancedClassifier(PredictingNetwork, ABC):
             balance_by=balance_by,
         )
 
-    def _calibrate(self, look: Look, classes: NDArray[Any], codes: NDArray[np.int64]) -> Output | None:
+    def _calibrate(self, look: Look, classes: NDArray[Any], counts: NDArray[np.int64]) -> Output | None:
         """Fit what is made of the outputs to the held-out rows, if it is wanted and there are such."""
         _, held_out = look()
         if self.calibration is None or held_out is None:
@@ -293,11 +292,11 @@ class ImbalancedClassifier(PredictingNetwork, ABC):
             held_out.probabilities,
             held_out.codes,
             classes=classes,
-            counts=np.bincount(codes).astype(float),
+            counts=counts.astype(float),
             kind=self.calibration,
             prior=self.prior,
             decision=self.decision,
-            aim=decision_aim(self.class_weight, classes, codes),
+            aim=decision_aim(self.class_weight, classes, counts),
         )
 
     def _cross_fits(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from metabalance.nn import CropAndFlip, CutMix, LossFunction, MixedLoss, Mixing, Mixup
+from metabalance.sampling.stored import StoredRows
 from metabalance.training import Augmentation, ChangedBatches, UpdateRule
 
 PADDED_SHARE = 8  # a crop may move by an eighth of the shorter side, 4 of 32 pixels
@@ -47,7 +48,7 @@ class Changes:
     mixing: Mixing | None
 
     @classmethod
-    def chosen(cls, augment: Any, mixing: Any, rows: Tensor) -> "Changes":
+    def chosen(cls, augment: Any, mixing: Any, rows: Tensor | StoredRows) -> "Changes":
         """Return the changes that the parameters mean for encoded rows of shape (n, …)."""
         is_image = rows.ndim == 4
         chosen = MIXINGS[mixing]() if isinstance(mixing, str) else mixing

@@ -49,13 +49,19 @@ class CategoryColumn:
     @classmethod
     def fit(cls, values: pd.Categorical, max_categories: int, fewest_rows: float = FEWEST_ROWS) -> Self:
         """Keep the most frequent categories, sorted by name; equally frequent ones go by name."""
-        counts = _rows_of_each(values)
+        return cls.of(rows_of_each(values), len(values), max_categories, fewest_rows)
+
+    @classmethod
+    def of(
+        cls, counts: Counter[str], rows: int, max_categories: int, fewest_rows: float = FEWEST_ROWS
+    ) -> Self:
+        """Return the record from the rows of each category, and all rows, missing values included."""
         ranked = sorted(counts, key=lambda name: (-counts[name], name))
-        fewest = min(fewest_rows, len(values) / 100)
+        fewest = min(fewest_rows, rows / 100)
         kept = [name for name in ranked if counts[name] >= fewest]
         if len(ranked) > max_categories:
             kept = kept[: max_categories - 1]
-        return cls(tuple(sorted(kept)), len(kept) < len(ranked), bool((values.codes < 0).any()))
+        return cls(tuple(sorted(kept)), len(kept) < len(ranked), counts.total() < rows)
 
     @property
     def outputs(self) -> tuple[bool, ...]:
@@ -93,12 +99,11 @@ class CodedColumn:
         return CategoryColumn.read(series, label)
 
     @classmethod
-    def fit(cls, values: pd.Categorical) -> Self:
+    def of(cls, counts: Counter[str], rows: int) -> Self:
         """Keep the categories that are frequent enough, sorted by name, the most frequent ones if need be."""
-        counts = _rows_of_each(values)
         ranked = sorted(counts, key=lambda name: (-counts[name], name))
         kept = [name for name in ranked[:MOST_CODES] if counts[name] >= FEWEST_ROWS]
-        return cls(tuple(sorted(kept)), bool((values.codes < 0).any()))
+        return cls(tuple(sorted(kept)), counts.total() < rows)
 
     @property
     def n_codes(self) -> int:
@@ -127,14 +132,14 @@ def _places(values: pd.Categorical, place: dict[str | None, int], unknown: int) 
     return taken
 
 
-def _rows_of_each(values: pd.Categorical) -> Counter[str]:
+def rows_of_each(values: pd.Categorical) -> Counter[str]:
+    """Return how many rows each category has."""
     codes, counts = np.unique(values.codes[values.codes >= 0], return_counts=True)
     return Counter(dict(zip(values.categories[codes], counts.tolist(), strict=True)))
 
 
-def warn_of_doubtful_categories(values: pd.Categorical, label: str) -> None:
+def warn_of_doubtful_categories(counts: Counter[str], label: str) -> None:
     """Warn of text that hardly is a category: identifiers, and numbers with a few other values among them."""
-    counts = _rows_of_each(values)
     known = counts.total()
     if known < _FEWEST_TO_JUDGE:
         return

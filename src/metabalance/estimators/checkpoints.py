@@ -155,10 +155,5 @@ def parameters_in_words(estimator: Any) -> dict[str, str]:
 def _fingerprint(parts: list[Part]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
-        for tensor in (part.x, part.y):
-            array = tensor.contiguous().cpu().numpy()
-            digest.update(f"{array.dtype} {array.shape}".encode())
-            digest.update(array.data)
-        if part.balance_by is not None:
-            digest.update(np.ascontiguousarray(part.balance_by).data)
+        part.describe(digest.update)
     return digest.hexdigest()

@@ -37,11 +37,14 @@ class NumericColumn:
         """Median and interquartile range (standard deviation where that range is 0) of the known values."""
         missing = np.isnan(values)
         known = values[~missing]
+        deviation = known.std() if known.min() < known.max() else 0.0
+        return cls.of(known, float(deviation), bool(missing.any()))
+
+    @classmethod
+    def of(cls, known: Values, deviation: float, indicator: bool) -> Self:
+        """Return the record from known values, or a sample of them, and the deviation of all of them."""
         low, center, high = np.quantile(known, [0.25, 0.5, 0.75])
-        scale = high - low
-        if scale == 0.0 and known.min() < known.max():
-            scale = known.std()
-        return cls(float(center), float(scale), bool(missing.any()))
+        return cls(float(center), float(high - low) or deviation, indicator)
 
     @property
     def outputs(self) -> tuple[bool, ...]:
@@ -88,8 +91,12 @@ class BooleanColumn:
     @classmethod
     def fit(cls, values: Values, max_categories: int) -> Self:
         """Remember the more frequent value, whether there was another, and whether any was missing."""
-        share = np.nanmean(values)
-        return cls(bool(share > 0.5), bool(0.0 < share < 1.0), bool(np.isnan(values).any()))
+        return cls.of(float(np.nanmean(values)), bool(np.isnan(values).any()))
+
+    @classmethod
+    def of(cls, share: float, indicator: bool) -> Self:
+        """Return the record from the share of true values among the known ones."""
+        return cls(bool(share > 0.5), bool(0.0 < share < 1.0), indicator)
 
     @property
     def outputs(self) -> tuple[bool, ...]:

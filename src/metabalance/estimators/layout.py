@@ -11,6 +11,7 @@ from rtdl_num_embeddings import compute_bins
 from torch import Tensor
 
 from metabalance.estimators.tables import TableEncoder
+from metabalance.sampling.stored import StoredRows
 
 EMBEDDINGS = ("piecewise-linear", "periodic")
 ROWS_FOR_BINS = 100_000
@@ -57,14 +58,16 @@ class TableLayout:
         return cls(tuple(int(place) for place in state["numbers"]), bins, bool(state["periodic"]), codes)
 
 
-def describe_table(x: Tensor, encoder: TableEncoder, embedding: str | None, n_bins: int) -> TableLayout:
+def describe_table(
+    x: Tensor | StoredRows, encoder: TableEncoder, embedding: str | None, n_bins: int
+) -> TableLayout:
     """Find the numbers among encoded columns, and quantiles of each as edges of its bins.
 
     Columns with two values or fewer need no code. Of large tables every so many rows are enough.
 
     Parameters
     ----------
-    x : Tensor of shape (n, columns)
+    x : Tensor or StoredRows of shape (n, columns)
         Encoded rows that are trained on.
     encoder : TableEncoder
         The one that has encoded them.

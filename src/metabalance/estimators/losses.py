@@ -45,13 +45,13 @@ def choose_loss(
     loss: Any,
     class_weight: Any,
     classes: NDArray[Any],
-    codes: NDArray[np.int64],
+    counts: NDArray[np.int64],
     device: torch.device,
     label_smoothing: float = 0.0,
 ) -> LossFunction:
     """Return loss(logits, target), which takes class logits and class codes.
 
-    Class weights and frequencies are those of ``codes``, the training part.
+    Class weights and frequencies are those of ``counts``, the rows of each class in the training part.
     """
     if isinstance(loss, type):
         raise TypeError(f"loss must be a function or a loss object, got the class {loss.__name__}: make one")
@@ -65,13 +65,12 @@ def choose_loss(
     elif isinstance(loss, str) and loss in LOSSES:
         weight = None
         if class_weight is not None:
-            weights = _class_weights(class_weight, classes, codes)
-            if not (np.isfinite(weights).all() and (weights >= 0).all() and weights[codes].any()):
+            weights = _class_weights(class_weight, classes, counts)
+            if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
                 raise ValueError(f"class_weight must be finite, at least 0 and not all 0: {class_weight!r}")
             # Scaled to average 1 over the rows: only their ratios matter, and lr keeps its meaning.
-            weights = weights / weights[codes].mean()
+            weights = weights / (weights @ counts / counts.sum())
             weight = torch.as_tensor(weights, dtype=torch.float32, device=device)
-        counts = np.bincount(codes, minlength=len(classes))
         frequencies = torch.as_tensor(counts, dtype=torch.float32, device=device)
         chosen = LOSSES[loss](weight, frequencies, label_smoothing)
     else:
@@ -119,24 +118,29 @@ def loss_on_outputs(chosen: LossFunction, module: nn.Module, holdouts: Holdouts 
     return summed
 
 
-def _class_weights(class_weight: Any, classes: NDArray[Any], codes: NDArray[np.int64]) -> NDArray[np.float64]:
+def _class_weights(
+    class_weight: Any, classes: NDArray[Any], counts: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """The weight of each class, from a name, scikit-learn's or ours, or from a dict by label."""
     by_name = isinstance(class_weight, str)
     if by_name and class_weight == "effective_number":
-        return effective_number_weights(np.bincount(codes, minlength=len(classes)))
+        return effective_number_weights(counts)
     if (by_name and class_weight != "balanced") or not isinstance(class_weight, str | dict):
         raise (ValueError if by_name else TypeError)(
             "class_weight must be 'balanced', 'effective_number', a dict of label to weight or None, got "
             f"{class_weight!r}"
         )
+    if by_name:
+        balanced: NDArray[np.float64] = counts.sum() / (len(classes) * counts)
+        return balanced
     try:
-        weights: NDArray[np.float64] = compute_class_weight(class_weight, classes=classes, y=classes[codes])
+        weights: NDArray[np.float64] = compute_class_weight(class_weight, classes=classes, y=classes)
     except (TypeError, ValueError) as error:
         raise ValueError(f"class_weight={class_weight!r} cannot be used: {error}") from error
     return weights
 
 
-def decision_aim(class_weight: Any, classes: NDArray[Any], codes: NDArray[np.int64]) -> NDArray[np.float64]:
+def decision_aim(class_weight: Any, classes: NDArray[Any], counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Class frequencies at which the decision "auto" is to be right most often.
 
     Equal ones; with class weights what the weighted loss aims at, the frequencies times the weights, which is
@@ -144,5 +148,4 @@ def decision_aim(class_weight: Any, classes: NDArray[Any], codes: NDArray[np.int
     """
     if class_weight is None:
         return np.ones(len(classes))
-    counts = np.bincount(codes, minlength=len(classes)).astype(float)
-    return counts * _class_weights(class_weight, classes, codes)
+    return counts * _class_weights(class_weight, classes, counts)

@@ -171,8 +171,7 @@ random_state, verbose
         group: Any,
     ) -> UpdateRule:
         stream = MetaBatchStream(
-            train.x,
-            train.y,
+            *train.for_streams,
             support=self.sampler,
             query=self.meta_sampler,
             meta_steps=1,

@@ -212,8 +212,7 @@ device, random_state, verbose
         group: Any,
     ) -> UpdateRule:
         stream = MetaBatchStream(
-            train.x,
-            train.y,
+            *train.for_streams,
             support=self.support_sampler,
             query=self.query_sampler,
             meta_steps=self.meta_steps,

@@ -259,8 +259,7 @@ class NeuralClassifier(ImbalancedClassifier):
         group: Any,
     ) -> UpdateRule:
         stream = BatchStream(
-            train.x,
-            train.y,
+            *train.for_streams,
             strategy=self.sampler,
             batch_size=self.batch_size,
             device=train.x.device,

@@ -14,7 +14,7 @@ from sklearn.utils import _safe_indexing, check_consistent_length, check_random_
 from metabalance.estimators.groups import encode_groups
 from metabalance.estimators.labels import encode_labels
 from metabalance.estimators.tables import TableEncoder, make_encoder
-from metabalance.training import Holdouts, Part, cross_fitted_holdouts, stratified_holdout
+from metabalance.training import Holdouts, Part, PartInMemory, cross_fitted_holdouts, stratified_holdout
 
 FEW_CLASSES = 20  # of which no table has too many
 ROWS_OF_A_CLASS = 2.5  # on average, below which y hardly is a class
@@ -28,8 +28,8 @@ class Prepared:
     ----------
     encoder : TableEncoder or ArrayEncoder
         Fitted to the training part.
-    classes, codes : arrays of shape (n_classes,) and (n_rows,)
-        Labels, and the code of every row's label among them.
+    classes, counts : arrays of shape (n_classes,)
+        Labels, and the rows of each in all.
     device : torch.device
     train : Part
         The rows that are trained on.
@@ -47,10 +47,10 @@ class Prepared:
 
     encoder: Any
     classes: NDArray[Any]
-    codes: NDArray[np.int64]
+    counts: NDArray[np.int64]
     device: torch.device
     train: Part
-    valid: Part | None
+    valid: PartInMemory | None
     holdouts: Holdouts | None
     rng: np.random.Generator
     init_seed: int
@@ -71,14 +71,7 @@ class Prepared:
         """The same with the held-out part among the rows that are trained on."""
         if self.valid is None:
             return self
-        groups = [each.balance_by for each in (self.train, self.valid) if each.balance_by is not None]
-        train = Part(
-            torch.cat([self.train.x, self.valid.x]),
-            torch.cat([self.train.y, self.valid.y]),
-            np.concatenate([self.train.codes, self.valid.codes]),
-            np.concatenate(groups) if groups else None,
-        )
-        return replace(self, train=train, valid=None)
+        return replace(self, train=self.train.with_rows_of(self.valid), valid=None)
 
 
 def with_rows(X: Any) -> Any:
@@ -159,7 +152,17 @@ def prepare_rows(
         encoder.fit(X)
         train = replace(encoded(X, codes), balance_by=groups)
     return Prepared(
-        encoder, classes, codes, device, train, valid, holdouts, rng, init_seed, stream_seed, names
+        encoder,
+        classes,
+        np.bincount(codes),
+        device,
+        train,
+        valid,
+        holdouts,
+        rng,
+        init_seed,
+        stream_seed,
+        names,
     )
 
 
@@ -183,9 +186,9 @@ def _check_all_are_left(groups: NDArray[np.int64], names: list[str]) -> None:
         )
 
 
-def _encoded_on(device: torch.device, encoder: Any) -> Callable[[Any, NDArray[np.int64]], Part]:
-    def encoded(rows: Any, codes: NDArray[np.int64]) -> Part:
+def _encoded_on(device: torch.device, encoder: Any) -> Callable[[Any, NDArray[np.int64]], PartInMemory]:
+    def encoded(rows: Any, codes: NDArray[np.int64]) -> PartInMemory:
         x = torch.from_numpy(encoder.transform(rows)).to(device)
-        return Part(x, torch.from_numpy(codes).to(device), codes)
+        return PartInMemory(x, torch.from_numpy(codes).to(device), codes)
 
     return encoded

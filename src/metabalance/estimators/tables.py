@@ -16,7 +16,12 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_array
 
 from metabalance.estimators.arrays import ArrayEncoder
-from metabalance.estimators.categories import CategoryColumn, CodedColumn, warn_of_doubtful_categories
+from metabalance.estimators.categories import (
+    CategoryColumn,
+    CodedColumn,
+    rows_of_each,
+    warn_of_doubtful_categories,
+)
 from metabalance.estimators.columns import COLUMN_KINDS, Column, EmptyColumn, kind_of
 from metabalance.estimators.reading import Values
 
@@ -130,9 +135,10 @@ class TableEncoder:
             else:
                 column = kind.fit(values, int(limit))
                 if isinstance(column, CategoryColumn):
-                    warn_of_doubtful_categories(values, label)
-                    if self.coded and len(values.categories) > limit:
-                        columns.append(CodedColumn.fit(values))
+                    counts = rows_of_each(values)
+                    warn_of_doubtful_categories(counts, label)
+                    if self.coded and len(counts) > limit:
+                        columns.append(CodedColumn.of(counts, len(values)))
                         continue
                 columns.append(column)
         _refuse_large(large)

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metabalance.sampling.checks import as_labels, check_same_length
-from metabalance.sampling.passes import Oversampled, Passes, Shuffled, Undersampled
+from metabalance.sampling.passes import Numbers, Oversampled, Passes, Shuffled, Undersampled, by_class
 from metabalance.sampling.remembered import Remembered
 from metabalance.sampling.resampling import resample
+from metabalance.sampling.stored import Remaining, StoredRows, StoredTable
 from metabalance.sampling.strategies import SamplerLike, resolve_strategy
 
 
@@ -49,7 +50,8 @@ class Pool:
     strategy : str
         Name.
     x, y : Tensor
-        Rows of shape (m, …) and class ids, int64 of shape (m,) (or what `Data` has), on the device.
+        Rows of shape (m, …) and class ids, int64 of shape (m,) (or what `Data` has), on the device; of a
+        `StoredTable`, rows that come to the device as they are read, and smaller integers on the CPU.
     passes : Passes
         Which of these rows a pass takes, and in which order.
     fingerprint : int
@@ -58,10 +60,15 @@ class Pool:
     """
 
     strategy: str
-    x: Tensor
+    x: Tensor | StoredRows
     y: Tensor
     passes: Passes
     fingerprint: int
+
+    def rows(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """Return rows by their numbers, and what is known of each."""
+        y = self.y.index_select(0, numbers)
+        return self.x.index_select(0, numbers), y.to(self.x.device, torch.int64)
 
 
 def _as_groups(balance_by: NDArray[Any] | Tensor) -> NDArray[np.int64]:
@@ -75,11 +82,11 @@ def _as_groups(balance_by: NDArray[Any] | Tensor) -> NDArray[np.int64]:
 
 
 def load_data(
-    X: NDArray[Any] | Tensor,
-    y: NDArray[Any] | Tensor,
+    X: NDArray[Any] | Tensor | StoredTable,
+    y: NDArray[Any] | Tensor | None,
     device: str | torch.device,
     balance_by: NDArray[Any] | Tensor | None = None,
-) -> Data:
+) -> Data | StoredTable:
     """Check rows and labels and put them on the device, without a copy where they are there already.
 
     Raises
@@ -89,6 +96,10 @@ def load_data(
     TypeError
         If the labels are not integers or X cannot be a tensor.
     """
+    if isinstance(X, StoredTable):
+        return X
+    if y is None:
+        raise TypeError("y is None: give the class of each row")
     x = _as_tensor(X)
     labels = as_labels(y) if balance_by is None else _as_groups(balance_by)
     check_same_length(x, labels)
@@ -100,7 +111,7 @@ def load_data(
 
 
 def make_pool(
-    data: Data,
+    data: Data | StoredTable,
     strategy: str | SamplerLike | Remembered,
     *,
     seed: int,
@@ -111,6 +122,9 @@ def make_pool(
     resolved = resolve_strategy(strategy.strategy if isinstance(strategy, Remembered) else strategy)
     if resolved.kind == "index":
         return Pool(resolved.name, data.x, data.y, _index_passes(resolved.name, data), fingerprint=0)
+    if isinstance(data, StoredTable):
+        x, codes = data.in_memory(resolved.name)
+        data = Data(x, codes, codes.cpu().numpy(), are_classes=True)
     if not data.are_classes:
         raise ValueError(
             f"{resolved.name} makes rows for class ids y only: balance_by goes with natural, over and under"
@@ -132,11 +146,17 @@ def make_pool(
     )
 
 
-def _index_passes(name: str, data: Data) -> Passes:
-    if name == "natural":
+def _index_passes(name: str, data: Data | StoredTable) -> Passes:
+    numbers: Numbers
+    if isinstance(data, StoredTable):
+        if name == "natural":
+            return Shuffled(len(data), Remaining(data.left_out_rows()))
+        numbers, counts = data.numbers_by_class, _as_tensor(data.drawn_counts)
+    elif name == "natural":
         return Shuffled(len(data.labels))
-    labels = _as_tensor(data.labels)
-    return Oversampled(labels) if name == "over" else Undersampled(labels)
+    else:
+        numbers, counts = by_class(_as_tensor(data.labels))
+    return Oversampled(numbers, counts) if name == "over" else Undersampled(numbers, counts)
 
 
 def _as_tensor(X: NDArray[Any] | Tensor) -> Tensor:

@@ -40,7 +40,7 @@ class PoolReader:
         """
         places = self._take(torch.Size(shape).numel()).view(shape)[part]
         rows = places.flatten()
-        x, y = self._pool.x.index_select(0, rows), self._pool.y.index_select(0, rows)
+        x, y = self._pool.rows(rows)
         return x.reshape(*places.shape, *x.shape[1:]), y.reshape(*places.shape, *y.shape[1:])
 
     def again(self, seed: int) -> "PoolReader":
@@ -85,8 +85,8 @@ class PoolReader:
 
     def _draw_order(self) -> None:
         self._generator_at_order = self._generator.get_state()
-        # Sent to the device once, so that batches need no transfer of their own.
-        self._order = self._pool.passes.order(self._generator).to(self._pool.x.device)
+        # Sent to where labels are once, so that batches need no transfer of their own.
+        self._order = self._pool.passes.order(self._generator).to(self._pool.y.device)
         self._position = 0
 
     def _take(self, count: int) -> Tensor:
@@ -95,7 +95,7 @@ class PoolReader:
             self._position += count
             return self._order[self._position - count : self._position]
         # Made first: it fails at once where it cannot fit in memory.
-        taken = torch.empty(count, dtype=torch.int64, device=self._order.device)
+        taken = torch.empty(count, dtype=torch.int64, device=self._pool.y.device)
         filled = 0
         while True:
             piece = self._order[self._position : self._position + count - filled]

@@ -15,6 +15,7 @@ from metabalance.sampling.pools import load_data, make_pool
 from metabalance.sampling.readers import PoolReader
 from metabalance.sampling.remembered import Remembered
 from metabalance.sampling.shares import check_common_seed, share_of
+from metabalance.sampling.stored import StoredTable
 from metabalance.sampling.strategies import SamplerLike
 
 Batch = tuple[Tensor, Tensor]
@@ -36,9 +37,11 @@ class BatchStream:
 
     Parameters
     ----------
-    X : array or tensor, shape (n, …)
-        Any dtype that a tensor can hold and any shape for the index strategies; finite floats of shape
-        (n, features) for those that look at X (see `resample`). Not copied where it is on the device already.
+    X : array or tensor, shape (n, …), or StoredTable
+        Rows, or a table in files that has its labels (see `metabalance.LargeTable`); ``y`` is None then, and
+        the device is the table's. Any dtype that a tensor can hold and any shape for the index strategies;
+        finite floats of shape (n, features) for those that look at X (see `resample`). Not copied where it is
+        on the device already.
     y : array or tensor of int, shape (n,)
         Class ids, any integers, at least two classes.
     strategy : str or object with ``fit_resample``, default="natural"
@@ -85,8 +88,8 @@ class BatchStream:
 
     def __init__(
         self,
-        X: NDArray[Any] | Tensor,
-        y: NDArray[Any] | Tensor,
+        X: NDArray[Any] | Tensor | StoredTable,
+        y: NDArray[Any] | Tensor | None,
         *,
         strategy: str | SamplerLike | Remembered = "natural",
         batch_size: int,
@@ -159,7 +162,8 @@ class MetaBatchStream:
 
     Parameters
     ----------
-    X : array or tensor, shape (n, …)
+    X : array or tensor, shape (n, …), or StoredTable
+        As in `BatchStream`.
     y : array or tensor of int, shape (n,)
         Class ids, any integers, at least two classes.
     support, query : str or object with ``fit_resample``, default="natural" and "under"
@@ -210,8 +214,8 @@ class MetaBatchStream:
 
     def __init__(
         self,
-        X: NDArray[Any] | Tensor,
-        y: NDArray[Any] | Tensor,
+        X: NDArray[Any] | Tensor | StoredTable,
+        y: NDArray[Any] | Tensor | None,
         *,
         support: str | SamplerLike | Remembered = "natural",
         query: str | SamplerLike | Remembered = "under",

@@ -62,8 +62,7 @@ def resample_once(prepared: Prepared, strategy: Remembered) -> Attempt[None]:
     def draw() -> None:
         try:
             MetaBatchStream(
-                prepared.train.x,
-                prepared.train.y,
+                *prepared.train.for_streams,
                 support=strategy,
                 query=strategy,
                 device=prepared.device,

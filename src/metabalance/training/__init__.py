@@ -3,7 +3,7 @@
 from metabalance.training.budget import MAX_ROWS_PER_EPOCH, MIN_ROWS_PER_EPOCH, EpochBudget
 from metabalance.training.callbacks import CosineSchedule, EpochProgress, EpochScores, WeightAveraging
 from metabalance.training.changed import Augmentation, ChangedBatches
-from metabalance.training.data import Part, stratified_holdout, watched_rows
+from metabalance.training.data import Part, PartInMemory, StoredPart, stratified_holdout
 from metabalance.training.deferred import DeferredReweighting, LateEarlyStopping
 from metabalance.training.embedding import Embeds, embed_rows
 from metabalance.training.holdouts import Holdouts, cross_fitted_holdouts
@@ -37,8 +37,10 @@ __all__ = [
     "MetaBalance",
     "MetaWeightNet",
     "Part",
+    "PartInMemory",
     "Saver",
     "Shared",
+    "StoredPart",
     "TrainingLoop",
     "UpdateRule",
     "WeightAveraging",
@@ -57,5 +59,4 @@ __all__ = [
     "rows_per_chunk",
     "seeded",
     "stratified_holdout",
-    "watched_rows",
 ]

@@ -1,15 +1,70 @@
 """The rows that a fit trains on and the rows it watches."""
 
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from metabalance.sampling.stored import StoredRows, StoredTable
+
+
+class Part(ABC):
+    """Encoded rows that go together.
+
+    Attributes
+    ----------
+    x : Tensor or StoredRows of shape (n, …)
+    codes : array of int, shape (n,)
+        Class codes of the rows of ``x``.
+    balance_by : int64 array of shape (n,), or None
+        What sampling strategies balance; where it is None, the classes.
+    """
+
+    x: Tensor | StoredRows
+    codes: NDArray[Any]
+    balance_by: NDArray[np.int64] | None
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def counts(self) -> NDArray[np.int64]:
+        """Rows of each class."""
+
+    @property
+    @abstractmethod
+    def for_streams(self) -> tuple[Any, Tensor | None]:
+        """The first arguments of streams over these rows."""
+
+    @abstractmethod
+    def watched(self, at_most: int, rng: np.random.Generator) -> NDArray[np.intp]:
+        """Rows on which recall is followed during training: all, or a sample of each class of large data.
+
+        Recalls are taken within a class, so each class may be sampled on its own: up to ``at_most / K`` of
+        each.
+        """
+
+    @abstractmethod
+    def subset(self, rows: NDArray[np.intp]) -> "PartInMemory":
+        """Return the given rows only."""
+
+    @abstractmethod
+    def with_rows_of(self, valid: "PartInMemory") -> "Part":
+        """Return the part with those, which were held out of it, as well."""
+
+    @abstractmethod
+    def describe(self, add: Callable[[Any], None]) -> None:
+        """Give everything that tells these rows from others to ``add``, as bytes."""
+
 
 @dataclass(frozen=True)
-class Part:
+class PartInMemory(Part):
     """Encoded rows on the device.
 
     Parameters
@@ -18,9 +73,7 @@ class Part:
     y : Tensor of int64, shape (n,) or (n, 2)
         What the loss is given: class codes, and which rows members hold out where they do.
     codes : int64 array of shape (n,)
-        Class codes.
     balance_by : int64 array of shape (n,), optional
-        What sampling strategies balance; where it is absent, ``y``.
     """
 
     x: Tensor
@@ -31,10 +84,118 @@ class Part:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def subset(self, rows: NDArray[np.intp]) -> "Part":
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Rows of each class."""
+        return np.bincount(self.codes)
+
+    @property
+    def for_streams(self) -> tuple[Tensor, Tensor]:
+        """Rows and what the loss is given."""
+        return self.x, self.y
+
+    def watched(self, at_most: int, rng: np.random.Generator) -> NDArray[np.intp]:
+        """As of every part."""
+        if len(self.codes) <= at_most:
+            return np.arange(len(self.codes))
+        classes = np.unique(self.codes)
+        share = max(1, at_most // len(classes))
+        rows = [np.flatnonzero(self.codes == code) for code in classes]
+        return np.concatenate([r if len(r) <= share else rng.choice(r, share, replace=False) for r in rows])
+
+    def subset(self, rows: NDArray[np.intp]) -> "PartInMemory":
         """Return the given rows only."""
         groups = None if self.balance_by is None else self.balance_by[rows]
-        return Part(self.x[rows], self.y[rows], self.codes[rows], groups)
+        return PartInMemory(self.x[rows], self.y[rows], self.codes[rows], groups)
+
+    def with_rows_of(self, valid: "PartInMemory") -> "PartInMemory":
+        """Return these rows and those."""
+        groups = [each.balance_by for each in (self, valid) if each.balance_by is not None]
+        return PartInMemory(
+            torch.cat([self.x, valid.x]),
+            torch.cat([self.y, valid.y]),
+            np.concatenate([self.codes, valid.codes]),
+            np.concatenate(groups) if groups else None,
+        )
+
+    def describe(self, add: Callable[[Any], None]) -> None:
+        """All their numbers."""
+        for tensor in (self.x, self.y):
+            array = tensor.contiguous().cpu().numpy()
+            add(f"{array.dtype} {array.shape}".encode())
+            add(array.data)
+        if self.balance_by is not None:
+            add(np.ascontiguousarray(self.balance_by).data)
+
+
+@dataclass(frozen=True)
+class StoredPart(Part):
+    """The rows of a table in files that are drawn from.
+
+    Parameters
+    ----------
+    table : StoredTable
+    """
+
+    table: StoredTable
+
+    @property
+    def x(self) -> StoredRows:  # type: ignore[override]
+        """All rows of the table, those left out included."""
+        return self.table.x
+
+    @property
+    def codes(self) -> NDArray[Any]:  # type: ignore[override]
+        """Class codes of all rows of the table."""
+        codes: NDArray[Any] = self.table.y.numpy()
+        return codes
+
+    @property
+    def balance_by(self) -> None:  # type: ignore[override]
+        """The classes are balanced."""
+        return None
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Rows of each class that are drawn from."""
+        return self.table.drawn_counts
+
+    @property
+    def for_streams(self) -> tuple[StoredTable, None]:
+        """The table."""
+        return self.table, None
+
+    def watched(self, at_most: int, rng: np.random.Generator) -> NDArray[np.intp]:
+        """As of every part."""
+        counts = self.counts
+        share = max(1, at_most // len(counts))
+        starts = counts.cumsum() - counts
+        places = np.concatenate(
+            [
+                start + (np.arange(count) if count <= share else rng.choice(count, share, replace=False))
+                for start, count in zip(starts, counts, strict=True)
+            ]
+        )
+        rows: NDArray[np.intp] = self.table.numbers_by_class(torch.from_numpy(places)).numpy()
+        return rows
+
+    def subset(self, rows: NDArray[np.intp]) -> PartInMemory:
+        """Read the given rows, by their numbers in the whole table."""
+        numbers = torch.from_numpy(rows)
+        codes = self.table.y[numbers].long()
+        return PartInMemory(self.x.index_select(0, numbers), codes.to(self.x.device), codes.numpy())
+
+    def with_rows_of(self, valid: PartInMemory) -> "StoredPart":
+        """Return all rows of the table."""
+        return StoredPart(replace(self.table, left_out=self.table.left_out[:0]))
+
+    def describe(self, add: Callable[[Any], None]) -> None:
+        """The table's fingerprint, and what is left out."""
+        add(self.table.fingerprint.encode())
+        add(self.table.left_out.numpy().data)
 
 
 def stratified_holdout(
@@ -70,7 +231,7 @@ def stratified_holdout(
     ValueError
         If a class has a single row.
     """
-    check_two_rows_each(codes, classes)
+    check_two_rows_each(np.bincount(codes), classes)
     valid = []
     for code, count in zip(*np.unique(codes, return_counts=True), strict=True):
         size = min(max(1, round(fraction * count)), count - 1)
@@ -113,9 +274,8 @@ def by_group(
     return shuffled if groups is None else shuffled[np.argsort(groups[shuffled], kind="stable")]
 
 
-def check_two_rows_each(codes: NDArray[np.int64], classes: NDArray[Any]) -> None:
+def check_two_rows_each(counts: NDArray[np.int64], classes: NDArray[Any]) -> None:
     """Raise ValueError if a class has a single row, of which nothing could be held out."""
-    counts = np.bincount(codes)
     if (counts == 1).any():
         label = str(classes[int((counts == 1).argmax())])
         raise ValueError(
@@ -123,16 +283,3 @@ def check_two_rows_each(codes: NDArray[np.int64], classes: NDArray[Any]) -> None
             "two are needed, one to train on and one to hold out: collect more, merge or drop the class, or "
             "train with early_stopping=False"
         )
-
-
-def watched_rows(codes: NDArray[np.int64], at_most: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Rows on which recall is followed during training: all, or a sample of each class of large data.
-
-    Recalls are taken within a class, so each class may be sampled on its own: up to ``at_most / K`` of each.
-    """
-    if len(codes) <= at_most:
-        return np.arange(len(codes))
-    classes = np.unique(codes)
-    share = max(1, at_most // len(classes))
-    rows = [np.flatnonzero(codes == code) for code in classes]
-    return np.concatenate([r if len(r) <= share else rng.choice(r, share, replace=False) for r in rows])

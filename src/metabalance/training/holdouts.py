@@ -72,7 +72,7 @@ def cross_fitted_holdouts(
     >>> found.held[found.group].sum(axis=0)
     array([3, 3, 3, 3])
     """
-    check_two_rows_each(codes, classes)
+    check_two_rows_each(np.bincount(codes), classes)
     folds = max(2, round(1 / fraction))
     held = np.zeros((len(codes), n_members), dtype=bool)
     for start in range(0, n_members, folds):

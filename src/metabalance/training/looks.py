@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from metabalance.training.data import Part
+from metabalance.training.data import Part, PartInMemory
 from metabalance.training.holdouts import Holdouts
 
 Probabilities = NDArray[np.float64]
@@ -28,7 +28,7 @@ Look = Callable[[], tuple[Seen, Seen | None]]
 
 
 def look_at_parts(
-    predict: Callable[[], Callable[[Tensor], Probabilities]], train: Part, valid: Part | None
+    predict: Callable[[], Callable[[Tensor], Probabilities]], train: PartInMemory, valid: PartInMemory | None
 ) -> Look:
     """Look at a part that is trained on and a part that all members hold out.
 

@@ -17,11 +17,12 @@ from metabalance.meta.statistics import tracked_norms
 from metabalance.nn import LossFunction
 from metabalance.sampling import BatchStream, MetaBatchStream
 from metabalance.sampling.readers import PoolReader
-from metabalance.training.data import Part
+from metabalance.training.data import Part, PartInMemory
 from metabalance.training.prediction import rows_per_chunk
 
 STATISTICS_ROWS = 1024  # at least, that BatchNorm's statistics for predictions are taken from
 ADAPTED_ROWS = 2048  # at most, that a step to θ' is taken on where BatchNorm looks at batches
+MOST_ADAPTED_ROWS = 2**18  # at most, otherwise
 SEED = 0  # of these rows: the same ones after every epoch, so that its scores can be compared
 
 
@@ -205,7 +206,7 @@ class MetaBalance(UpdateRule):
         """Return θ', one inner step on rows of the support stream away, with BatchNorm's statistics there.
 
         With BatchNorm the step is taken by support batches and as the meta steps take it. Otherwise it is
-        taken on all rows at once.
+        taken on all rows at once, or on 262,144 of them that the support stream draws.
         """
         step = partial(adapt, self.module, self.meta.loss_fn, inner_lr=self.meta.inner_lr)
         rows = self.stream.support.again(SEED)
@@ -214,6 +215,9 @@ class MetaBalance(UpdateRule):
             few = max(size, min(ADAPTED_ROWS, len(train)))
             parameters = step(data=rows.read(few), batch_size=size)
             return parameters | self._statistics(parameters)
-        natural = rows.strategy == "natural"  # which are these rows: no copy is made of them
-        data = (train.x, train.y) if natural else rows.read(len(train))
-        return step(data=data, chunk_size=rows_per_chunk(self.module, train.x))
+        few = min(MOST_ADAPTED_ROWS, len(train))
+        if few == len(train) and rows.strategy == "natural" and isinstance(train, PartInMemory):
+            data = train.x, train.y  # which are these rows: no copy is made of them
+        else:
+            data = rows.read(few)
+        return step(data=data, chunk_size=rows_per_chunk(self.module, data[0]))

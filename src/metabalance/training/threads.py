@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from metabalance.nn import TableNetwork
+from metabalance.sampling.stored import StoredRows
 
 MOST_PARAMETERS = 200_000
 
@@ -20,7 +21,7 @@ _here = _Here()
 _put_back: list[int] = []  # the numbers that blocks of all threads found
 
 
-def is_small(module: nn.Module, x: Tensor) -> bool:
+def is_small(module: nn.Module, x: Tensor | StoredRows) -> bool:
     """Whether a network of a table on the CPU is too small for several threads."""
     parameters = sum(parameter.numel() for parameter in module.parameters())
     of_table = x.ndim == 2 or isinstance(module, TableNetwork)
