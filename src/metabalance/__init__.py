@@ -12,6 +12,7 @@ from metabalance.estimators import (
     RecallAtLeast,
 )
 from metabalance.evaluation import Comparison, compare, correct_prior
+from metabalance.large import LargeTable
 from metabalance.meta import MetaGradient, adapt
 from metabalance.sampling import BatchStream, MetaBatchStream
 from metabalance.search import MSMetaBalanceClassifier
@@ -25,6 +26,7 @@ __all__ = [
     "Comparison",
     "Costs",
     "FaceEmbedder",
+    "LargeTable",
     "MSMetaBalanceClassifier",
     "MetaBalanceClassifier",
     "MetaBatchStream",

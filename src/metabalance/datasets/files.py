@@ -6,7 +6,7 @@ import io
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ def read_table(path: str | Path, *, parsed: Collection[str] | None = None) -> An
         raise ValueError(f"{path} is a folder: give one file in it")
     if ending is None:
         raise ValueError(f"{path}: unknown kind of file; give one that ends in {', '.join(readers)}")
-    _check_start(path, ending)
+    check_start(path, ending)
     return readers[ending](path)
 
 
@@ -143,7 +143,7 @@ def split_target(frame: Any, target: str) -> tuple[Any, np.ndarray[Any, Any]]:
     return frame.drop(columns=target), labels.to_numpy()
 
 
-def _check_start(path: Path, ending: str) -> None:
+def check_start(path: Path, ending: str) -> None:
     """Recognise content that does not fit the ending by the file's first bytes."""
     with path.open("rb") as file:
         start = file.read(4)
@@ -159,7 +159,7 @@ def _read_parquet(path: Path) -> Any:
     try:
         frame = pd.read_parquet(path)
     except (ValueError, OSError) as error:
-        raise ValueError(f"{path} cannot be read as Parquet ({_first_line(error)}): write it anew") from error
+        raise ValueError(f"{path} cannot be read as Parquet ({first_line(error)}): write it anew") from error
     _check_names(path, [str(name) for name in frame.columns])
     return frame
 
@@ -168,12 +168,12 @@ def _unpack(path: Path) -> bytes:
     try:
         return gzip.decompress(path.read_bytes())
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} is damaged ({_first_line(error)}): compress or download it anew") from error
+        raise ValueError(f"{path} is damaged ({first_line(error)}): compress or download it anew") from error
 
 
 def _read_text(path: Path, content: bytes, separator: str, parsed: Collection[str] | None) -> Any:
     try:
-        header = _check_header(path, content, separator)
+        header = check_header(path, io.BytesIO(content), separator)
         as_text = {} if parsed is None else {name: str for name in header if name not in parsed}
         with warnings.catch_warnings():
             # Rows that are longer than the header would otherwise lose fields with a mere warning.
@@ -188,14 +188,14 @@ def _read_text(path: Path, content: bytes, separator: str, parsed: Collection[st
         raise ValueError(f"{path}: rows have more fields than the header; name every column") from error
     except (pd.errors.ParserError, csv.Error) as error:
         raise ValueError(
-            f"{path} cannot be read as a table ({_first_line(error)}): correct that line"
+            f"{path} cannot be read as a table ({first_line(error)}): correct that line"
         ) from error
 
 
-def _check_header(path: Path, content: bytes, separator: str) -> list[str]:
+def check_header(path: Path, lines: Iterable[bytes], separator: str) -> list[str]:
     """Return the column names, after looking for what commonly goes wrong with them."""
-    lines = (line.decode("utf-8-sig") for line in io.BytesIO(content))
-    header = next((names for names in csv.reader(lines, delimiter=separator) if names), None)
+    texts = (line.decode("utf-8-sig") for line in lines)
+    header = next((names for names in csv.reader(texts, delimiter=separator) if names), None)
     if header is None:
         raise ValueError(f"{path} is empty: the first line must hold the column names")
     other = next((sign for sign in _SEPARATORS if sign in header[0]), None)
@@ -227,6 +227,7 @@ def listed(names: list[str]) -> str:
     return ", ".join(map(repr, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The reason that an error of a library names."""
     line = str(error).strip().split("\n")[0]
     return line.removeprefix("Error tokenizing data. C error: ")

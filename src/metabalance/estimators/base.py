@@ -30,6 +30,8 @@ from metabalance.estimators.predicting import PredictingNetwork
 from metabalance.estimators.prepared import Prepared, prepare_rows
 from metabalance.estimators.scoring import choose_score
 from metabalance.estimators.trained import REFIT_BROKEN_OFF, REFIT_CHANGES_NOTHING, Trained, train_again
+from metabalance.large.preparing import prepare_large
+from metabalance.large.table import LargeTable
 from metabalance.meta.checks import trainable_parameters
 from metabalance.nn import LossFunction
 from metabalance.sampling import chooses_rows
@@ -131,11 +133,13 @@ class ImbalancedClassifier(PredictingNetwork, ABC):
 
         Parameters
         ----------
-        X : DataFrame or array of shape (n_rows, n_features), or array of shape (n_rows, …)
+        X : DataFrame or array of shape (n_rows, n_features), or array of shape (n_rows, …), or a large table
             Numbers, booleans, strings, categories and missing values; images of shape (n_rows, channels,
-            height, width); other arrays need ``module=``.
-        y : array of shape (n_rows,)
-            Labels of any kind: numbers, strings, booleans; at least two classes.
+            height, width); other arrays need ``module=``. A table larger than memory is named by its path, a
+            `LargeTable` or a ``pyarrow.dataset.Dataset``, and read from disk.
+        y : array of shape (n_rows,), or str
+            Labels of any kind: numbers, strings, booleans; at least two classes. Of a large table, the name
+            of the column that holds them.
         balance_by : array of shape (n_rows,) or (n_rows, k), optional
             Groups of any kind, such as sex, region or camera, that the strategies "under" and "over" balance
             in the place of classes; no others go with it but "natural". With k columns (of which one may be
@@ -271,6 +275,22 @@ class ImbalancedClassifier(PredictingNetwork, ABC):
         """
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        large = LargeTable.of(X)
+        if large is not None:
+            if balance_by is not None:
+                raise ValueError(
+                    "balance_by needs rows in memory: leave it out, or make it part of the column to predict"
+                )
+            return prepare_large(
+                large,
+                y,
+                device=resolve_device(self.device),
+                random_state=self.random_state,
+                holds_out=bool(self.early_stopping),
+                fraction=self.validation_fraction,
+                coded=self.module is None,
+                progress=bool(self.verbose),
+            )
         return prepare_rows(
             X,
             y,

@@ -30,10 +30,15 @@ def check_supported(series: Any, label: str) -> None:
     elif types.is_complex_dtype(dtype):
         raise ValueError(_complex_message(label))
     elif not (types.is_numeric_dtype(dtype) or types.is_bool_dtype(dtype) or types.is_string_dtype(dtype)):
-        raise TypeError(
-            f"{label} has dtype {dtype}, which is neither numbers, true/false nor text: turn it into numbers "
-            "first (for a date: days since a reference date, the weekday, the hour), or drop it"
-        )
+        raise unsupported(label, dtype)
+
+
+def unsupported(label: str, dtype: Any) -> TypeError:
+    """Return the refusal of a column of such a type."""
+    return TypeError(
+        f"{label} has dtype {dtype}, which is neither numbers, true/false nor text: turn it into numbers "
+        "first (for a date: days since a reference date, the weekday, the hour), or drop it"
+    )
 
 
 def read_numbers(series: Any, label: str, held: str = "numbers") -> Values:

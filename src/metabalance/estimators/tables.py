@@ -5,7 +5,7 @@ saved by pickle, which runs code on loading; an encoder's state here is plain JS
 """
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Self
 
@@ -180,6 +180,15 @@ class TableEncoder:
             start += len(column.outputs)
         _refuse_large(large)
         return out
+
+    def with_columns(self, summaries: Sequence[Any], names: list[str]) -> Self:
+        """Take what was learned of each column from its `metabalance.large.summaries.Summary`."""
+        columns = [
+            each.column(self.max_categories, self.coded) if each.known else EmptyColumn()
+            for each in summaries
+        ]
+        self._restore(columns, names)
+        return self
 
     @property
     def text_features_(self) -> list[str]:

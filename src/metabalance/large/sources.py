@@ -1,0 +1,219 @@
+"""A table in files as one stream of batches, in an order that is always the same."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as pads
+
+from metabalance.datasets.files import first_line
+
+BATCH_ROWS = 65_536
+PARQUET = (".parquet", ".pq")
+# Parquet files are read a little at a time: a part of a file may be as large as the whole table.
+_LITTLE = pads.ParquetFragmentScanOptions(use_buffered_stream=True, pre_buffer=False)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a data set that can be read on its own: a row group of a Parquet file, or a whole file."""
+
+    fragment: Any
+    rows: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """Rows with a label, in files.
+
+    Parameters
+    ----------
+    dataset : pyarrow.dataset.Dataset
+    target : str
+        The column of the labels.
+    features : list of str
+        All other columns that are used.
+    pieces : list of Piece
+    """
+
+    dataset: Any
+    target: str
+    features: list[str]
+    pieces: list[Piece]
+
+    @classmethod
+    def of(cls, dataset: Any, target: str, drop: list[str]) -> "Source":
+        """Return the columns of a data set that are asked for.
+
+        Raises
+        ------
+        ValueError
+            If a column is not there, or occurs twice, or there is nothing to learn from.
+        TypeError
+            If the data set is filtered, or in memory.
+        """
+        names = dataset.schema.names
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"the column {twice!r} occurs more than once: rename or drop one")
+        for what, name in (("target", target), *(("drop", name) for name in drop)):
+            if name not in names:
+                close = get_close_matches(str(name), names, n=1)
+                hint = (
+                    f"did you mean {close[0]!r}?" if close else f"it has {', '.join(map(repr, names[:12]))}"
+                )
+                raise ValueError(f"{what}={name!r}: the table has no such column; {hint}")
+        if target in drop:
+            raise ValueError(f"drop={target!r}: this is the target column")
+        left_out = {target, *drop, *_index_columns(dataset.schema)}
+        features = [name for name in names if name not in left_out]
+        if not features:
+            raise ValueError(
+                f"the table has no column besides the target {target!r} that could be learned from"
+            )
+        return cls(dataset, target, features, _pieces(dataset))
+
+    @cached_property
+    def n_rows(self) -> int:
+        """Rows in all."""
+        return sum(piece.rows for piece in self.pieces)
+
+    def batches(self, first: int = 0) -> Iterator[tuple[pd.DataFrame, pd.Series]]:
+        """Yield features and labels of the rows from ``first`` on, at most 65,536 at a time.
+
+        Raises
+        ------
+        ValueError
+            If a file cannot be read, or its columns are of other types than those of the first.
+        """
+        for piece in self.pieces:
+            if first >= piece.rows:
+                first -= piece.rows
+                continue
+            try:
+                for batch in self._read(piece):
+                    rest = batch.slice(first)
+                    first = max(0, first - len(batch))
+                    if len(rest):
+                        frame = _to_pandas(rest)
+                        yield frame[self.features], frame[self.target]
+            except (pa.ArrowException, OSError) as error:
+                raise ValueError(
+                    f"{piece.fragment.path} cannot be read ({first_line(error)}): write it anew"
+                ) from error
+
+    def _read(self, piece: Piece) -> Iterator[pa.RecordBatch]:
+        options = {"fragment_scan_options": _LITTLE} if _is_parquet(piece.fragment) else {}
+        yield from piece.fragment.to_batches(
+            schema=self.dataset.schema,
+            columns=[*self.features, self.target],
+            batch_size=BATCH_ROWS,
+            batch_readahead=2,
+            **options,
+        )
+
+    def identity(self) -> dict[str, Any]:
+        """Return what tells the rows from others: the files' names, sizes and times, and the columns."""
+        files = {}
+        for fragment in {piece.fragment.path: piece.fragment for piece in self.pieces}.values():
+            info = fragment.filesystem.get_file_info(fragment.path)
+            files[fragment.path] = (Path(fragment.path).name, info.size, info.mtime_ns)
+        return {
+            "files": list(files.values()),
+            "schema": [f"{field.name}: {field.type}" for field in self.dataset.schema],
+            "target": self.target,
+            "features": self.features,
+        }
+
+
+def _pieces(dataset: Any) -> list[Piece]:
+    try:
+        fragments = list(dataset.get_fragments())
+    except ValueError as error:
+        raise TypeError(
+            "the data set is filtered or projected, in a way that cannot be told from others: write its rows "
+            "by pyarrow.dataset.write_dataset(dataset, folder, format='parquet'), and name that folder"
+        ) from error
+    pieces = []
+    for fragment in fragments:
+        if not isinstance(fragment, pads.FileFragment):
+            raise TypeError(
+                "the data set is in memory: pass the rows themselves, dataset.to_table().to_pandas()"
+            )
+        try:
+            if _is_parquet(fragment):
+                groups = zip(fragment.split_by_row_group(), fragment.row_groups, strict=True)
+                pieces += [Piece(part, group.num_rows) for part, group in groups]
+            else:
+                pieces.append(Piece(fragment, fragment.count_rows()))
+        except (pa.ArrowException, OSError) as error:
+            raise ValueError(
+                f"{fragment.path} cannot be read ({first_line(error)}): write it anew"
+            ) from error
+    return pieces
+
+
+def _is_parquet(fragment: Any) -> bool:
+    return isinstance(fragment, pads.ParquetFileFragment)
+
+
+def _index_columns(schema: pa.Schema) -> list[str]:
+    """The columns that hold the row names of a frame that pandas has written."""
+    described = schema.pandas_metadata or {}
+    return [name for name in described.get("index_columns", []) if isinstance(name, str)]
+
+
+def _to_pandas(batch: pa.RecordBatch) -> pd.DataFrame:
+    """As a frame; texts as categories, which are named once, and true/false with gaps without objects."""
+    columns = {
+        name: column.dictionary_encode()
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+        else column
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+    }
+    table = pa.RecordBatch.from_pydict(columns)
+    frame: pd.DataFrame = table.to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
+    return frame
+
+
+def open_dataset(path: Path) -> Any:
+    """Return the Parquet file, or the folder of such files, as a data set.
+
+    Folders named ``column=value`` become a column, as Hive and Spark write it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing.
+    ValueError
+        If it cannot be read as Parquet, or holds none.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file or folder; check the name")
+    files = parquet_files(path) if path.is_dir() else [path]
+    if not files:
+        raise ValueError(
+            f"{path} holds no file that ends in {' or '.join(PARQUET)}: name the folder that does"
+        )
+    try:
+        partitioning = pads.HivePartitioning.discover()
+        return pads.dataset(
+            [str(file) for file in files],
+            format="parquet",
+            partitioning=partitioning,
+            partition_base_dir=str(path) if path.is_dir() else None,
+        )
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path} cannot be read as Parquet ({first_line(error)}): write it anew") from error
+
+
+def parquet_files(folder: Path) -> list[Path]:
+    """Return the Parquet files of a folder and the folders in it, sorted; hidden ones are passed over."""
+    found = [file for ending in PARQUET for file in folder.rglob(f"*{ending}")]
+    inside = [(file, file.relative_to(folder).parts) for file in found]
+    return sorted(file for file, parts in inside if not any(part.startswith((".", "_")) for part in parts))

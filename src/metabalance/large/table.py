@@ -1,0 +1,116 @@
+"""A table that is too large for memory, as `fit` takes it."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.dataset as pads
+
+from metabalance.large.converting import TEXT, to_parquet
+from metabalance.large.sources import PARQUET, Source, open_dataset
+from metabalance.large.store import Store
+from metabalance.large.writing import open_store
+
+MEMORY_BUDGET = 2**30
+
+
+@dataclass(frozen=True)
+class LargeTable:
+    """A table in files that `fit` reads from disk, since it does not fit in memory, or should not fill it.
+
+    ``fit(LargeTable(source), "target")`` reads the table once to learn medians, scales and categories, once
+    more to write the encoded rows, float32, into a store on disk, and then draws its batches from there. The
+    store is found again by the names, sizes and times of the files and by the columns: a later fit begins at
+    once. If writing is broken off, the next fit goes on with it. ``fit(source, "target")`` means the same.
+
+    Medians and quartiles are those of up to 262,144 rows chosen at random; everything else that the encoder
+    learns is exact. Of the rows, up to 131,072 are held out, in the proportions of the classes, but 128 of
+    each class where ``validation_fraction`` allows it; all members of the default network hold out the same.
+
+    Parameters
+    ----------
+    source : path-like or pyarrow.dataset.Dataset
+        A Parquet file; a folder of them, where folders named ``column=value`` become a column; a data set of
+        files; or a text file as `metabalance.datasets.read_table` reads it (``.csv``, ``.csv.gz``, ``.tsv``),
+        which is first converted to Parquet, in one pass.
+    drop : sequence of str, default=()
+        Columns that are not used.
+    store : path-like, optional
+        The folder of the stores: a store takes four bytes for each output of the encoder (of numbers, one
+        for each column) and row, and up to nine more for each row. By default what ``METABALANCE_STORE``
+        names, or ``~/.cache/metabalance``.
+    memory_budget : int, default=2**30
+        Bytes that the rows of a strategy may take that looks at all of them, such as "smote".
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the source or a parameter cannot be used.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np, pandas as pd
+    >>> from metabalance import LargeTable, NeuralClassifier
+    >>> rows = pd.DataFrame(np.random.default_rng(0).normal(size=(500, 3)), columns=["a", "b", "c"])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     rows.assign(late=rows["a"] > 1.5).to_parquet(f"{folder}/rows.parquet")
+    ...     table = LargeTable(f"{folder}/rows.parquet", drop=["c"], store=f"{folder}/store")
+    ...     net = NeuralClassifier(sampler="over", max_epochs=2, random_state=0).fit(table, "late")
+    >>> net.predict(rows[["a", "b"]]).shape
+    (500,)
+    """
+
+    source: Any
+    drop: Sequence[str] = ()
+    store: str | os.PathLike[str] | None = None
+    memory_budget: int = MEMORY_BUDGET
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.source, str | os.PathLike | pads.Dataset):
+            raise TypeError(
+                f"source must be a path or a pyarrow.dataset.Dataset, got {self.source!r:.80}: rows in "
+                "memory go to fit as they are"
+            )
+        if isinstance(self.drop, str):
+            raise TypeError(f"drop must be a list of column names, got {self.drop!r}: write [{self.drop!r}]")
+        budget = self.memory_budget
+        if isinstance(budget, bool) or not isinstance(budget, int) or budget < 0:
+            raise ValueError(f"memory_budget must be a number of bytes, at least 0, got {budget!r}")
+
+    @classmethod
+    def of(cls, X: Any) -> "LargeTable | None":
+        """Return X, or what it names, as a large table; None where it is something else, such as rows."""
+        if isinstance(X, LargeTable):
+            return X
+        return cls(X) if isinstance(X, str | os.PathLike | pads.Dataset) else None
+
+    def open(self, target: Any, *, coded: bool, progress: bool) -> Store:
+        """Return the store of the encoded rows; see `metabalance.large.writing.open_store`."""
+        if not isinstance(target, str):
+            raise TypeError(
+                "y must be the name of the column to predict, where the rows are in files, got "
+                f"{target!r:.80}"
+            )
+        folder = self._folder_of_stores()
+        source = Source.of(self._dataset(folder, target), target, list(self.drop))
+        return open_store(source, folder, coded=coded, progress=progress)
+
+    def _dataset(self, folder: Path, target: str) -> Any:
+        if isinstance(self.source, pads.Dataset):
+            return self.source
+        path = Path(self.source)
+        if path.name.lower().endswith(TEXT):
+            path = to_parquet(path, folder, target)
+        elif path.is_file() and path.suffix.lower() not in PARQUET:
+            raise ValueError(
+                f"{path}: unknown kind of file; give one that ends in {', '.join((*PARQUET, *TEXT))}"
+            )
+        return open_dataset(path)
+
+    def _folder_of_stores(self) -> Path:
+        if self.store is not None:
+            return Path(self.store)
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        return Path(os.environ.get("METABALANCE_STORE") or cache / "metabalance")
