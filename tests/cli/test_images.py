@@ -101,7 +101,7 @@ def test_models_of_one_kind_and_data_of_the_other(run, folder, tmp_path):
     found = run("predict", tmp_path / "images", tmp_path / "table.csv", "--out", tmp_path / "s.csv")
     assert "trained on images of 3 × 8 × 8 pixels" in found.stderr
     found = run("predict", tmp_path / "table", folder, "--out", tmp_path / "s.csv")
-    assert "is a folder, but the model was trained on a table" in found.stderr
+    assert "is a folder without Parquet files, but the model was trained on a table" in found.stderr
     X = np.random.default_rng(0).random((40, 3, 8, 8), dtype=np.float32)
     floats = NeuralClassifier(max_epochs=1, random_state=0).fit(X, np.repeat([0, 1], 20))
     floats.save(tmp_path / "floats")

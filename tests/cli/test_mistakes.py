@@ -26,7 +26,7 @@ def assert_one_error(result: Any, fragment: str) -> None:
     ("data", "options", "fragment"),
     [
         ("nope.csv", TARGET, "nope.csv: no such file; check the name and the folder"),
-        ("", TARGET, "is a folder: give one file in it"),
+        ("", TARGET, "is a folder of Parquet files, which only `fit` and `predict` read: give one file"),
         ("empty.csv", TARGET, "is empty"),
         ("header.csv", ("--target", "y"), "column names but no rows"),
         ("onerow.csv", ("--target", "y"), "every label in 'y' is 0: at least two classes are needed"),

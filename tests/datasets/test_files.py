@@ -175,3 +175,14 @@ def test_few_rows_or_half_unique_labels_are_no_regression() -> None:
 def test_nothing_but_the_target() -> None:
     with pytest.raises(ValueError, match="no column besides the target 'y'"):
         split_target(pd.DataFrame({"y": [0, 1]}), "y")
+
+
+def test_files_larger_than_memory_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "big.csv"
+    path.write_text("a,b\n1,2\n")
+    with path.open("r+b") as file:
+        file.truncate(10**13)  # takes no room on the disk
+    with pytest.raises(
+        ValueError, match=r"big.csv take 10,000 GB, more than .* here: .*LargeTable"
+    ):
+        read_table(path)

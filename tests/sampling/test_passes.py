@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2_contingency, chisquare
 
+from metabalance.sampling import passes as module
 from metabalance.sampling.passes import AT_ONCE, Oversampled, Shuffled, Undersampled, by_class
+from metabalance.sampling.permutations import ComputedOrder
 
 
 def _generator(seed: int = 0) -> torch.Generator:
@@ -131,3 +133,33 @@ def test_pass_sizes_and_class_counts_for_any_labels(counts, seed, data):
     assert y[first].unique(return_counts=True)[1].tolist() == [min(counts)] * len(counts)
     drawn = y[over.order(_generator(seed))]
     assert torch.isin(drawn, y).all()
+
+
+def _computed(passes, times: int) -> np.ndarray:
+    generator = _generator()
+    orders = [passes.order(generator) for _ in range(times)]
+    assert all(isinstance(order, ComputedOrder) and len(order) == passes.size for order in orders)
+    return np.stack([order[:].numpy() for order in orders])
+
+
+def test_long_shuffles_are_computed_and_as_even(monkeypatch):
+    monkeypatch.setattr(module, "LONG", 10)
+    orders = _computed(Shuffled(20), 500)
+    assert (np.sort(orders, axis=1) == np.arange(20)).all()
+    assert chisquare(np.bincount(orders[:, 0], minlength=20)).pvalue > 0.01
+    doubled = _computed(Shuffled(20, lambda places: 2 * places), 1)
+    assert sorted(doubled[0].tolist()) == list(range(0, 40, 2))
+
+
+def test_long_undersampled_passes_are_computed_and_as_even(monkeypatch):
+    monkeypatch.setattr(module, "LONG", 5)
+    y = torch.tensor([4, 9, 7]).repeat_interleave(torch.tensor([30, 6, 11]))
+    y = y[torch.randperm(len(y), generator=_generator(1))]
+    orders = _computed(Undersampled(*by_class(y)), 600)
+    labels = y.numpy()[orders]
+    assert all(((labels == label).sum(axis=1) == 6).all() for label in (4, 9, 7))
+    assert all(len(np.unique(order)) == 18 for order in orders)
+    for label in (4, 7):
+        taken = np.bincount(orders[labels == label], minlength=len(y))[y.numpy() == label]
+        assert chisquare(taken).pvalue > 0.01
+    assert chisquare(np.bincount(labels[:, 0])[[4, 7, 9]]).pvalue > 0.01  # mixed

@@ -17,6 +17,8 @@ from metabalance.datasets import (
     split_target,
 )
 from metabalance.estimators.groups import encode_groups
+from metabalance.large import LargeTable
+from metabalance.large.sources import holds_parquet
 
 
 def load_data(
@@ -45,6 +47,10 @@ def load_data(
         If DATA is neither a file, a folder nor a built-in name.
     """
     wanted = groups or {}
+    if target is not None and is_folder_of_parquet(data):
+        raise ValueError(
+            f"{data} is a folder of Parquet files, which only `fit` and `predict` read: give one file"
+        )
     is_folder = data not in BUILTIN and Path(data).is_dir()
     if is_folder or Path(data).suffix == ".npz":
         if target is not None or drop:
@@ -85,6 +91,46 @@ def load_data(
             encode_groups(option, frame[columns], len(frame))
     dataset = Dataset(name=Path(data).name, title=Path(data).name, X=X, y=y, cv=None, description="")
     return dataset, {option: frame[columns] if columns else None for option, columns in wanted.items()}
+
+
+def reads_from_disk(data: str, target: str | None, store: Path | None) -> bool:
+    """Return whether `metabalance fit` reads DATA from disk, as `large_table` has it, or loads it."""
+    return store is not None or (target is not None and is_folder_of_parquet(data))
+
+
+def is_folder_of_parquet(data: str) -> bool:
+    """Return whether DATA is a table in a folder of files, if it is a table."""
+    return data not in BUILTIN and Path(data).is_dir() and holds_parquet(Path(data))
+
+
+def large_table(
+    data: str,
+    target: str | None,
+    drop: list[str],
+    store: Path | None,
+    image_size: int | None,
+    groups: Mapping[str, list[str]],
+) -> LargeTable:
+    """Return the table behind DATA as one that is read from disk.
+
+    Raises
+    ------
+    ValueError
+        If it has no target, is built in, or is to be something that such a table cannot.
+    """
+    if data in BUILTIN:
+        raise ValueError(f"{data} is built in and fits in memory: leave out --store")
+    if target is None:
+        raise ValueError(f"name the column to predict with --target; {data} is read from disk")
+    if image_size is not None:
+        raise ValueError(f"--image-size is for folders of images, which {data} is not: leave it out")
+    for option, columns in groups.items():
+        if columns:
+            raise ValueError(
+                f"{option} needs rows in memory, and {data} is read from disk: leave it out, or make it part "
+                "of the column to predict"
+            )
+    return LargeTable(data, drop=drop, store=store)
 
 
 def _refuse_groups(data: str, groups: Mapping[str, list[str]]) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from metabalance import MetaBalanceClassifier, NeuralClassifier
-from metabalance.cli.data import load_data
+from metabalance.cli.data import large_table, load_data, reads_from_disk
 from metabalance.cli.decisions import read_decision, read_prior
 from metabalance.cli.options import (
     AugmentOption,
@@ -21,6 +21,7 @@ from metabalance.cli.options import (
     ResumeOption,
     ScoringOption,
     SeedOption,
+    StoreOption,
     TargetOption,
 )
 from metabalance.cli.outputs import MODEL_FILES, check_checkpoint, check_folder, say_what_is_written
@@ -63,6 +64,7 @@ def fit_command(
     prior: PriorOption = None,
     decision: DecisionOption = None,
     epochs: EpochsOption = 50,
+    store: StoreOption = None,
     checkpoint: CheckpointOption = None,
     resume: ResumeOption = False,
     random_state: SeedOption = 0,
@@ -76,7 +78,15 @@ def fit_command(
     check_checkpoint(checkpoint, resume)
     decided = {"prior": read_prior(prior), "decision": read_decision(decision)}
     groups = {"--balance-by": balance_by or []}
-    dataset, grouped = load_data(data, target, drop or [], image_size, groups, progress=shows_progress())
+    X: Any
+    y: Any
+    if reads_from_disk(data, target, store):
+        if store is not None:
+            check_folder(store, "--store")
+        X, y, balanced = large_table(data, target, drop or [], store, image_size, groups), target, None
+    else:
+        dataset, grouped = load_data(data, target, drop or [], image_size, groups, progress=shows_progress())
+        (X, y), balanced = dataset.training_part(), grouped["--balance-by"]
     shared: dict[str, Any] = {
         **decided,
         "scoring": scoring,
@@ -95,9 +105,8 @@ def fit_command(
         )
     else:
         network = NeuralClassifier(sampler=sampler, **shared)
-    X, y = dataset.training_part()
     with torchrun_group() as group:
-        network.fit(X, y, grouped["--balance-by"], checkpoint=checkpoint, resume=resume, process_group=group)
+        network.fit(X, y, balanced, checkpoint=checkpoint, resume=resume, process_group=group)
     if not speaks():
         return
     summary = training_summary(network)

@@ -41,7 +41,6 @@ from metabalance.cli.outputs import (
     check_folder,
     check_table_path,
     say_what_is_written,
-    write_table,
 )
 from metabalance.cli.processes import under_torchrun
 from metabalance.cli.scoring import load_any_model, score
@@ -312,7 +311,8 @@ def predict_command(
         str,
         typer.Argument(
             metavar="DATA",
-            help="A .csv, .csv.gz, .tsv or .parquet file with the same columns, or a folder of images.",
+            help="A .csv, .csv.gz, .tsv or .parquet file with the same columns, a folder of .parquet files, "
+            "or a folder of images.",
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="File to write: .csv, .csv.gz or .parquet.")],
@@ -320,10 +320,9 @@ def predict_command(
     """Write the rows of DATA with a predicted label and the probability of each class."""
     check_table_path(out, data)
     network = load_any_model(model)
-    scored = score(network, data, progress=shows_progress())
-    write_table(scored, out)
+    counts = score(network, data, out, progress=shows_progress())
     with console():
-        typer.echo(f"written: {out}, {prediction_summary(scored['prediction'])}")
+        typer.echo(f"written: {out}, {prediction_summary(counts)}")
 
 
 @app.command("strategies")

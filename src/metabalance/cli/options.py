@@ -91,6 +91,16 @@ BalanceByOption = Annotated[
         show_default="the target",
     ),
 ]
+StoreOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        metavar="FOLDER",
+        help="Read DATA from disk, a .csv, .csv.gz, .tsv or .parquet file or a folder of .parquet files that "
+        "is larger than memory; its encoded rows are kept in this folder for later fits.",
+        show_default="of a folder, ~/.cache/metabalance",
+    ),
+]
 CheckpointOption = Annotated[
     Path | None,
     typer.Option(

@@ -1,14 +1,18 @@
-"""Scoring a table, or a folder of images, with a saved model."""
+"""Scoring tables, or a folder of images, with a saved model."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from metabalance import MetaBalanceClassifier, MetaWeightNetClassifier, NeuralClassifier
+from metabalance.cli.outputs import write_table
 from metabalance.datasets import read_table
 from metabalance.datasets.images import MODES, image_files, read_images
 from metabalance.estimators.persistence import load_model
+from metabalance.large.scoring import score_parquet
+from metabalance.large.sources import holds_parquet
 
 
 def load_any_model(path: Path) -> Any:
@@ -17,20 +21,36 @@ def load_any_model(path: Path) -> Any:
     return load_model({c.__name__: c for c in known}, path)
 
 
-def score(model: Any, path: str, *, progress: bool = False) -> pd.DataFrame:
-    """Read what is at path, and return it with the predictions: a table, or the names of image files.
+def score(model: Any, path: str, out: Path, *, progress: bool = False) -> Counter[Any]:
+    """Read what is at path, and write it with the predictions: a table, or the names of image files.
 
-    Images are brought to the size of those that the model was trained on.
+    Parquet files are read and written piece by piece. Images are brought to the size of those that the model
+    was trained on.
+
+    Returns
+    -------
+    Counter
+        How often each label is predicted.
 
     Raises
     ------
     ValueError
         If the model was trained on images and path is no folder, or the other way round.
     """
+    if len(model.input_shape_) != 3 and holds_parquet(Path(path)):
+        return score_parquet(Path(path), out, lambda frame: _predictions(model, frame))
+    scored = _scored(model, path, progress)
+    write_table(scored, out)
+    return Counter(scored["prediction"].tolist())
+
+
+def _scored(model: Any, path: str, progress: bool) -> pd.DataFrame:
     shape, is_folder = model.input_shape_, Path(path).is_dir()
     if len(shape) != 3:
         if is_folder:
-            raise ValueError(f"{path} is a folder, but the model was trained on a table: give a file")
+            raise ValueError(
+                f"{path} is a folder without Parquet files, but the model was trained on a table: give a file"
+            )
         return score_table(model, read_for(model, path))
     if not is_folder:
         raise ValueError(
@@ -44,7 +64,8 @@ def score(model: Any, path: str, *, progress: bool = False) -> pd.DataFrame:
         )
     files = image_files(Path(path))
     pixels = read_images(files, (shape[1], shape[2]), shape[0], progress=progress)
-    return _with_predictions(model, pd.DataFrame({"file": [str(file) for file in files]}), pixels)
+    frame = pd.DataFrame({"file": [str(file) for file in files]})
+    return pd.concat([frame, _predicted(model, frame, pixels)], axis=1)
 
 
 def read_for(model: Any, path: str) -> pd.DataFrame:
@@ -69,17 +90,22 @@ def score_table(model: Any, frame: pd.DataFrame) -> pd.DataFrame:
     ValueError
         If a column of the training data is missing, or the frame has one of the names to be added.
     """
-    return _with_predictions(model, frame, _features(model, frame))
+    return pd.concat([frame, _predictions(model, frame)], axis=1)
 
 
-def _with_predictions(model: Any, frame: pd.DataFrame, rows: Any) -> pd.DataFrame:
+def _predictions(model: Any, frame: pd.DataFrame) -> pd.DataFrame:
+    return _predicted(model, frame, _features(model, frame))
+
+
+def _predicted(model: Any, frame: pd.DataFrame, rows: Any) -> pd.DataFrame:
+    """The columns to be added to the frame."""
     probabilities = model.predict_proba(rows)
     added = {"prediction": model.decide(probabilities)}
     added |= {f"probability_{label}": probabilities[:, code] for code, label in enumerate(model.classes_)}
     taken = [name for name in added if name in frame.columns]
     if taken:
         raise ValueError(f"the data already have a column {taken[0]!r}: rename or drop it first")
-    return pd.concat([frame, pd.DataFrame(added, index=frame.index)], axis=1)
+    return pd.DataFrame(added, index=frame.index)
 
 
 def _features(model: Any, frame: pd.DataFrame) -> Any:

@@ -2,11 +2,11 @@
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pandas as pd
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -148,12 +148,11 @@ def training_summary(network: Any) -> str:
     )
 
 
-def prediction_summary(labels: pd.Series) -> str:
+def prediction_summary(counts: Counter[Any]) -> str:
     """Return how often each label was predicted, the most frequent first."""
-    counts = labels.value_counts()
-    shown = [f"{label} {count:,}" for label, count in counts.head(8).items()]
+    shown = [f"{label} {count:,}" for label, count in counts.most_common(8)]
     more = ["…"] if len(counts) > 8 else []
-    return _count(len(labels), "row") + (": " if shown else "") + ", ".join(shown + more)
+    return _count(counts.total(), "row") + (": " if shown else "") + ", ".join(shown + more)
 
 
 def strategy_table(width: int) -> Table:

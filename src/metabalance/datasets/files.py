@@ -7,13 +7,18 @@ import warnings
 import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pandas.api import types
+
+from metabalance.datasets.memory import check_room_in_memory
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 # A file's first bytes, what it holds, and what to do where something else was expected.
@@ -46,8 +51,9 @@ def read_table(path: str | Path, *, parsed: Collection[str] | None = None) -> An
     FileNotFoundError
         There is no such file.
     ValueError
-        A folder, an unknown ending, an empty file, content that does not fit the ending, another separator or
-        encoding than expected, column names that repeat, rows longer than the header.
+        A folder, a file larger than memory, an unknown ending, an empty file, content that does not fit the
+        ending, another separator or encoding than expected, column names that repeat, rows longer than the
+        header.
 
     Examples
     --------
@@ -75,6 +81,7 @@ def read_table(path: str | Path, *, parsed: Collection[str] | None = None) -> An
     if ending is None:
         raise ValueError(f"{path}: unknown kind of file; give one that ends in {', '.join(readers)}")
     check_start(path, ending)
+    _check_room(path)
     return readers[ending](path)
 
 
@@ -141,6 +148,20 @@ def split_target(frame: Any, target: str) -> tuple[Any, np.ndarray[Any, Any]]:
             "column of classes, or group the values first"
         )
     return frame.drop(columns=target), labels.to_numpy()
+
+
+def _check_room(path: Path) -> None:
+    """Raise ValueError if the rows, at least as large in memory as in a text file, do not fit there."""
+    size = path.stat().st_size
+    if path.suffix.lower() in (".parquet", ".pq"):
+        with suppress(pa.ArrowException):  # which reading the file will say in more words
+            about = pq.read_metadata(path)
+            size = sum(about.row_group(number).total_byte_size for number in range(about.num_row_groups))
+    check_room_in_memory(
+        size,
+        f"the rows of {path}",
+        "a network's fit reads them from disk (metabalance.LargeTable, on the command line --store)",
+    )
 
 
 def check_start(path: Path, ending: str) -> None:

@@ -16,6 +16,7 @@ from rich.progress import track
 
 from metabalance.datasets.image_set import ImageSet
 from metabalance.datasets.imbalance import checked_count
+from metabalance.datasets.memory import check_room_in_memory
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 MODES = {1: "L", 3: "RGB"}
@@ -241,11 +242,9 @@ def check_size(size: Any) -> None:
 
 def check_fits(count: int, shape: tuple[int, ...]) -> None:
     """Raise ValueError if so many images of bytes are more than this machine's memory, before it is full."""
-    wanted, there = count * math.prod(shape), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if wanted > there:
-        raise ValueError(
-            f"{count:,} images of {shape[-2]} × {shape[-1]} pixels take {wanted / 1e9:,.0f} GB, more than "
-            f"the {there / 1e9:,.0f} GB of memory here: give a smaller size (on the command line "
-            "--image-size), a folder to keep them in (cache=, of CelebA), or let workers fetch them "
-            "(MetaDataLoader)"
-        )
+    check_room_in_memory(
+        count * math.prod(shape),
+        f"{count:,} images of {shape[-2]} × {shape[-1]} pixels",
+        "give a smaller size (on the command line --image-size), a folder to keep them in (cache=, of "
+        "CelebA), or let workers fetch them (MetaDataLoader)",
+    )

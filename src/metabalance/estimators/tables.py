@@ -282,12 +282,13 @@ def make_encoder(X: Any, *, coded: bool = False) -> TableEncoder | ArrayEncoder:
     """
     if issparse(X):  # refused here, as callers may take rows of X before they fit the encoder
         raise TypeError("Sparse data was passed, but dense data is required. Use '.toarray()' to convert it.")
-    if X is None or isinstance(X, str | bytes | dict):
-        raise TypeError(
-            f"X must be a table or an array of rows, got {X!r:.80}: read files first, such as by pandas"
-        )
     is_table = isinstance(X, pd.DataFrame)
     ndim = 2 if is_table else np.asarray(X, dtype=object if isinstance(X, (list, tuple)) else None).ndim
+    if ndim == 0:
+        raise TypeError(
+            f"X must be a table or an array of rows, got {X!r:.80}: read files first, such as by pandas; "
+            "only the fit of a network takes a table in files"
+        )
     return ArrayEncoder() if ndim >= 3 else TableEncoder(coded=coded)
 
 

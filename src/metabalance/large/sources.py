@@ -53,14 +53,11 @@ class Source:
         Raises
         ------
         ValueError
-            If a column is not there, or occurs twice, or there is nothing to learn from.
+            If a column is not there, or there is nothing to learn from.
         TypeError
             If the data set is filtered, or in memory.
         """
         names = dataset.schema.names
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise ValueError(f"the column {twice!r} occurs more than once: rename or drop one")
         for what, name in (("target", target), *(("drop", name) for name in drop)):
             if name not in names:
                 close = get_close_matches(str(name), names, n=1)
@@ -70,11 +67,11 @@ class Source:
                 raise ValueError(f"{what}={name!r}: the table has no such column; {hint}")
         if target in drop:
             raise ValueError(f"drop={target!r}: this is the target column")
-        left_out = {target, *drop, *_index_columns(dataset.schema)}
+        left_out = {target, *drop, *index_columns(dataset.schema)}
         features = [name for name in names if name not in left_out]
         if not features:
             raise ValueError(
-                f"the table has no column besides the target {target!r} that could be learned from"
+                f"no column is left besides the target {target!r}: there is nothing to learn from"
             )
         return cls(dataset, target, features, _pieces(dataset))
 
@@ -162,8 +159,8 @@ def _is_parquet(fragment: Any) -> bool:
     return isinstance(fragment, pads.ParquetFileFragment)
 
 
-def _index_columns(schema: pa.Schema) -> list[str]:
-    """The columns that hold the row names of a frame that pandas has written."""
+def index_columns(schema: pa.Schema) -> list[str]:
+    """Return the columns that hold the row names of a frame that pandas has written."""
     described = schema.pandas_metadata or {}
     return [name for name in described.get("index_columns", []) if isinstance(name, str)]
 
@@ -197,9 +194,7 @@ def open_dataset(path: Path) -> Any:
         raise FileNotFoundError(f"{path}: no such file or folder; check the name")
     files = parquet_files(path) if path.is_dir() else [path]
     if not files:
-        raise ValueError(
-            f"{path} holds no file that ends in {' or '.join(PARQUET)}: name the folder that does"
-        )
+        raise ValueError(f"{path} holds no Parquet file ({', '.join(PARQUET)}): name the folder that does")
     try:
         partitioning = pads.HivePartitioning.discover()
         return pads.dataset(
@@ -210,6 +205,11 @@ def open_dataset(path: Path) -> Any:
         )
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{path} cannot be read as Parquet ({first_line(error)}): write it anew") from error
+
+
+def holds_parquet(path: Path) -> bool:
+    """Return whether this is a Parquet file by its name, or a folder with such files."""
+    return bool(parquet_files(path)) if path.is_dir() else path.suffix.lower() in PARQUET
 
 
 def parquet_files(folder: Path) -> list[Path]:

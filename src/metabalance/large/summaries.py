@@ -69,7 +69,7 @@ class NumericSummary(Summary):
     @property
     def too_large(self) -> bool:
         """Whether a value is infinite or beyond float32."""
-        return max(abs(self.low), abs(self.high)) > LARGEST if self.known else False
+        return self.high > LARGEST or self.low < -LARGEST
 
     def add(self, series: Any, sampled: Values) -> None:
         """Look at numbers."""

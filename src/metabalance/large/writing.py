@@ -113,7 +113,8 @@ def _find(source: Source, batches: Batches, coded: bool) -> Facts:
             summary.add(frame[name], sampled)
         first += len(frame)
     refuse_large(summaries)
-    classes, codes = encode_labels(labels.labels())
+    # As a column, whose texts are objects here as in a table in memory.
+    classes, codes = encode_labels(pd.Series(labels.labels()).to_numpy())
     counts = np.zeros(len(classes), dtype=np.int64)
     counts[codes] = list(labels.counts.values())
     encoder = TableEncoder(coded=coded).with_columns(summaries, source.features)
@@ -161,9 +162,7 @@ def _encode(source: Source, place: Path, facts: Facts, progress: bool) -> None:
             files[ROWS].write(facts.encoder.transform(frame).data)
             codes = labels.get_indexer(target.to_numpy())
             if (codes < 0).any():
-                raise ValueError(
-                    f"{source.target!r} has labels that were not there before: leave the files alone"
-                )
+                raise ValueError(CHANGED)
             files[CODES].write(codes.astype(facts.codes_dtype).data)
             done += len(frame)
             if time.monotonic() > saved + SAVED_EVERY:

@@ -5,6 +5,7 @@ megabyte around each row into the process's memory, and taking that back costs t
 """
 
 import os
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,12 +52,12 @@ class StoredRows:
         self._dtype = np.dtype(dtype)
         self._row_bytes = self._dtype.itemsize * self.shape[1:].numel()
         try:
-            self._file = open(self.path, "rb", buffering=0)  # noqa: SIM115 - open as long as the rows are used
+            self._file = os.open(self.path, os.O_RDONLY)
         except FileNotFoundError as error:
             raise self._damaged("it is missing") from error
-        found, wanted = os.fstat(self._file.fileno()).st_size, self._row_bytes * self.shape[0]
+        weakref.finalize(self, os.close, self._file)
+        found, wanted = os.fstat(self._file).st_size, self._row_bytes * self.shape[0]
         if found != wanted:
-            self._file.close()
             raise self._damaged(f"it holds {found:,} bytes where {wanted:,} were written")
 
     def __len__(self) -> int:
@@ -69,7 +70,7 @@ class StoredRows:
 
     def index_select(self, dim: int, index: Tensor) -> Tensor:
         """Return rows by their numbers; ``dim`` is 0."""
-        file, size = self._file.fileno(), self._row_bytes
+        file, size = self._file, self._row_bytes
         found = b"".join([os.pread(file, size, start) for start in (index.cpu() * size).tolist()])
         return self._tensor(found, len(index))
 
@@ -81,9 +82,7 @@ class StoredRows:
         if step != 1:
             return self.index_select(0, torch.arange(start, stop, step))
         count = max(0, stop - start)
-        return self._tensor(
-            os.pread(self._file.fileno(), count * self._row_bytes, start * self._row_bytes), count
-        )
+        return self._tensor(os.pread(self._file, count * self._row_bytes, start * self._row_bytes), count)
 
     def _tensor(self, found: bytes, count: int) -> Tensor:
         if len(found) != count * self._row_bytes:

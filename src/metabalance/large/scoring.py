@@ -1,0 +1,99 @@
+"""A Parquet file, or a folder of them, scored piece by piece."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from metabalance.datasets.files import first_line
+from metabalance.large.sources import BATCH_ROWS, index_columns, open_dataset
+
+Predict = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+def score_parquet(source: Path, out: Path, predict: Predict) -> Counter[Any]:
+    """Write the rows of a source with what is predicted for them; return how often each label is.
+
+    The file is written beside its place and put there at the end.
+
+    Parameters
+    ----------
+    source : Path
+        A Parquet file or a folder of them.
+    out : Path
+        A file that ends in .parquet, .csv or .csv.gz.
+    predict : callable
+        Returns the columns to add, of which the first holds labels, for some of the rows.
+
+    Raises
+    ------
+    ValueError
+        If the source cannot be read, or the file not written.
+    """
+    counts: Counter[Any] = Counter()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = out.with_name(f".{os.getpid()}-{out.name}")
+    try:
+        with _Writer(unfinished) as writer:
+            for batch, frame in _pieces(source):
+                added = predict(frame)
+                found = added.iloc[:, 0].value_counts()
+                counts.update(dict(zip(found.index.tolist(), found.tolist(), strict=True)))
+                writer.write(batch, frame, added)
+        unfinished.replace(out)
+    except OSError as error:
+        raise ValueError(f"cannot write {out} ({error.strerror}); choose a path you can write to") from error
+    finally:
+        with suppress(FileNotFoundError):
+            unfinished.unlink()
+    return counts
+
+
+def _pieces(source: Path) -> Iterator[tuple[pa.RecordBatch, pd.DataFrame]]:
+    dataset = open_dataset(source)
+    row_names = index_columns(dataset.schema)
+    columns = [name for name in dataset.schema.names if name not in row_names]
+    whole = dataset.scanner(columns=columns, batch_size=BATCH_ROWS, batch_readahead=2, fragment_readahead=1)
+    try:
+        yield from ((batch, batch.to_pandas()) for batch in whole.to_batches())
+    except pa.ArrowException as error:
+        raise ValueError(f"{source} cannot be read ({first_line(error)}): write it anew") from error
+
+
+class _Writer:
+    """Appends rows to a Parquet or text file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._is_parquet = path.name.lower().endswith(".parquet")
+        self._parquet: pq.ParquetWriter | None = None
+        self._begun = False
+
+    def __enter__(self) -> "_Writer":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if self._parquet is not None:
+            self._parquet.close()
+
+    def write(self, batch: pa.RecordBatch, frame: pd.DataFrame, added: pd.DataFrame) -> None:
+        """Append rows, in the types they have in their file, and the columns added to them."""
+        if not self._is_parquet:
+            packed = "gzip" if self._path.name.lower().endswith(".gz") else None
+            whole = pd.concat([frame, added], axis=1)
+            mode = "a" if self._begun else "w"
+            whole.to_csv(self._path, mode=mode, header=not self._begun, index=False, compression=packed)
+            self._begun = True
+            return
+        table = pa.Table.from_batches([batch])
+        for name in added.columns:
+            table = table.append_column(name, pa.array(added[name]))
+        if self._parquet is None:
+            self._parquet = pq.ParquetWriter(self._path, table.schema.remove_metadata())
+        self._parquet.write_table(table.replace_schema_metadata())

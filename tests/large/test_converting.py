@@ -1,0 +1,82 @@
+import gzip
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from metabalance.datasets import read_table
+from metabalance.large import converting
+from metabalance.large.converting import to_parquet
+
+TEXT = (
+    "id,amount,paid,city,when,note,late\n"
+    '01,3,true,"Bern, CH",2024-01-01,,0\n'
+    '02,,false,Rome,2024-01-02,"two\nlines",1\n'
+    "03,2.5,true,NA,2024-01-03,,0\n"
+)
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.csv.gz", "ROWS.TSV"])
+def test_text_becomes_what_read_table_makes_of_it(tmp_path: Path, name: str) -> None:
+    text = TEXT.replace(",", "\t").replace("Bern\t", "Bern,") if "TSV" in name else TEXT
+    content = text.encode()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    converted = to_parquet(tmp_path / name, tmp_path / "stores", "late")
+    frame, expected = pd.read_parquet(converted), read_table(tmp_path / name)
+    assert frame["amount"].dtype == float
+    assert frame["late"].dtype == np.int64
+    assert frame["paid"].dtype == bool
+    assert frame["when"].tolist() == ["2024-01-01", "2024-01-02", "2024-01-03"]
+    pd.testing.assert_frame_equal(frame, expected, check_dtype=False)
+
+
+def test_it_is_converted_once(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "rows.csv").write_text(TEXT)
+    first = to_parquet(tmp_path / "rows.csv", tmp_path, "late")
+    known = first.stat().st_mtime_ns
+    monkeypatch.setattr(converting, "_convert", lambda *_: pytest.fail("it is converted again"))
+    assert to_parquet(tmp_path / "rows.csv", tmp_path, "late") == first
+    monkeypatch.undo()
+    first.unlink()  # and if it is, the store is found again, by the file's time
+    assert to_parquet(tmp_path / "rows.csv", tmp_path, "late").stat().st_mtime_ns == known
+    (tmp_path / "rows.csv").write_text(TEXT.replace("Rome", "Oslo"))
+    os.utime(tmp_path / "rows.csv", ns=(5, 5))
+    assert to_parquet(tmp_path / "rows.csv", tmp_path, "late") != first
+
+
+def test_whole_numbers_and_gaps_may_give_way_to_other_numbers(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(converting, "BLOCK_BYTES", 64)
+    rows = ["1,,0"] * 40 + ["2.5,7,1"] * 40
+    (tmp_path / "rows.csv").write_text("\n".join(["a,b,late", *rows]))
+    frame = pd.read_parquet(to_parquet(tmp_path / "rows.csv", tmp_path, "late"))
+    assert frame["a"].tolist() == [1.0] * 40 + [2.5] * 40
+    assert frame["b"].isna().sum() == 40
+
+
+def test_text_where_numbers_were_names_the_value(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(converting, "BLOCK_BYTES", 64)
+    (tmp_path / "rows.csv").write_text("\n".join(["a,late", *["1,0"] * 40, "much,1"]))
+    with pytest.raises(ValueError, match=r"rows.csv cannot be read as a table .*'much'.* correct that row"):
+        to_parquet(tmp_path / "rows.csv", tmp_path / "stores", "late")
+    assert [
+        file.name for file in (tmp_path / "stores").iterdir() if file.suffix in (".parquet", ".tmp")
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"rows.csv is empty"),
+        (b"PAR1....", r"seems to hold Parquet: name it .parquet"),
+        (b"a;b\n1;2\n", r"seems to be separated by semicolons"),
+        (b"a,a\n1,2\n", r"column names occur more than once: 'a'"),
+        (b"a,b\n1,2,3\n", r"cannot be read as a table .*Expected 2 columns, got 3"),
+        (b"a,b\n\xff\xfe\xfa,2\n", r"cannot be read as a table .*UTF8"),
+    ],
+)
+def test_text_that_is_no_table(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "rows.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        to_parquet(tmp_path / "rows.csv", tmp_path, "b")

@@ -1,0 +1,150 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
+import pytest
+
+from metabalance.large.sources import Source, open_dataset, parquet_files
+
+
+@pytest.fixture
+def frame() -> pd.DataFrame:
+    numbers = np.arange(50.0)
+    return pd.DataFrame({"a": numbers, "city": np.resize(["Bern", "Rome"], 50), "late": numbers > 40})
+
+
+@pytest.fixture
+def folder(frame, tmp_path: Path) -> Path:
+    place = tmp_path / "rows"
+    place.mkdir()
+    frame[:30].to_parquet(place / "a.parquet", row_group_size=8)
+    frame[30:].to_parquet(place / "b.parquet", row_group_size=100)
+    (place / "_SUCCESS").touch()
+    (place / "notes.txt").write_text("not a table")
+    return place
+
+
+def source_of(path: Path, **options) -> Source:
+    return Source.of(open_dataset(path), options.pop("target", "late"), options.pop("drop", []))
+
+
+def joined(source: Source, first: int = 0) -> tuple[pd.DataFrame, pd.Series]:
+    parts = list(source.batches(first))
+    frames = [frame.astype({"city": object}) for frame, _ in parts]
+    return pd.concat(frames, ignore_index=True), pd.concat([y for _, y in parts], ignore_index=True)
+
+
+def test_all_files_in_order(folder: Path, frame) -> None:
+    source = source_of(folder)
+    assert (source.features, source.n_rows) == (["a", "city"], 50)
+    assert [piece.rows for piece in source.pieces] == [8, 8, 8, 6, 20]
+    x, y = joined(source)
+    pd.testing.assert_frame_equal(x, frame[["a", "city"]].astype({"city": object}))
+    assert y.tolist() == frame["late"].tolist()
+
+
+@pytest.mark.parametrize("first", [0, 3, 8, 29, 30, 49])
+def test_from_a_row_on(folder: Path, frame, first: int) -> None:
+    x, y = joined(source_of(folder), first)
+    assert x["a"].tolist() == frame["a"][first:].tolist()
+    assert y.tolist() == frame["late"][first:].tolist()
+
+
+def test_after_the_last_row_there_is_nothing(folder: Path) -> None:
+    assert list(source_of(folder).batches(50)) == []
+
+
+def test_folders_that_say_a_value_are_a_column(frame, tmp_path: Path) -> None:
+    for city, part in frame.groupby("city"):
+        (tmp_path / f"city={city}").mkdir()
+        part.drop(columns="city").to_parquet(tmp_path / f"city={city}" / "rows.parquet", index=False)
+    x, _ = joined(source_of(tmp_path))
+    assert x["city"].tolist() == ["Bern"] * 25 + ["Rome"] * 25
+    assert sorted(x["a"]) == frame["a"].tolist()
+
+
+def test_a_data_set_of_another_format(frame, tmp_path: Path) -> None:
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    source = Source.of(pads.dataset(tmp_path / "rows.csv", format="csv"), "late", [])
+    assert source.n_rows == 50
+    assert joined(source)[0]["a"].tolist() == frame["a"].tolist()
+
+
+def test_row_names_that_pandas_has_written_are_no_feature(frame, tmp_path: Path) -> None:
+    frame.set_index("a").to_parquet(tmp_path / "rows.parquet")
+    assert source_of(tmp_path / "rows.parquet").features == ["city"]
+    frame.iloc[::2].to_parquet(tmp_path / "some.parquet")
+    assert source_of(tmp_path / "some.parquet").features == ["a", "city"]
+
+
+def test_what_tells_a_source_from_others(folder: Path, frame) -> None:
+    known = source_of(folder).identity()
+    assert known == source_of(folder).identity()
+    os.utime(folder / "b.parquet", ns=(1, 1))
+    assert source_of(folder).identity() != known
+    assert source_of(folder, drop=["city"]).identity() != source_of(folder).identity()
+    assert source_of(folder, target="city").identity() != source_of(folder).identity()
+
+
+def test_hidden_files_are_passed_over(folder: Path) -> None:
+    for name in (".rows.parquet", "_temporary/rows.parquet"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("unfinished")
+    assert [file.name for file in parquet_files(folder)] == ["a.parquet", "b.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target": "Late"}, "target='Late': the table has no such column; did you mean 'late'"),
+        ({"target": "zzz"}, "target='zzz': the table has no such column; it has 'a', 'city', 'late'"),
+        ({"drop": ["x"]}, "drop='x': the table has no such column"),
+        ({"drop": ["late"]}, "drop='late': this is the target column"),
+        ({"drop": ["a", "city"]}, "no column is left besides the target 'late'"),
+    ],
+)
+def test_columns_that_are_not_there(folder: Path, options, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        source_of(folder, **options)
+
+
+def test_columns_of_one_name(tmp_path: Path) -> None:
+    table = pa.Table.from_arrays([pa.array([1]), pa.array([2]), pa.array([0])], ["a", "a", "late"])
+    pq.write_table(table, tmp_path / "rows.parquet")
+    with pytest.raises(ValueError, match=r"duplicate field names"):
+        source_of(tmp_path / "rows.parquet")
+
+
+def test_filtered_and_other_data_sets(folder: Path, frame) -> None:
+    whole = open_dataset(folder)
+    with pytest.raises(TypeError, match=r"filtered or projected, .* pyarrow.dataset.write_dataset"):
+        Source.of(whole.filter(pads.field("a") > 3), "late", [])
+    with pytest.raises(TypeError, match=r"in memory: pass the rows themselves"):
+        Source.of(pads.dataset(pa.Table.from_pandas(frame)), "late", [])
+
+
+def test_files_that_cannot_be_read(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no such file or folder"):
+        open_dataset(tmp_path / "none.parquet")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"holds no Parquet file"):
+        open_dataset(tmp_path / "empty")
+    (tmp_path / "text.parquet").write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match=r"text.parquet cannot be read as Parquet \(.*: write it anew"):
+        open_dataset(tmp_path / "text.parquet")
+    source = source_of(folder)
+    damaged = bytearray((folder / "a.parquet").read_bytes())
+    damaged[4:400] = bytes(396)
+    (folder / "a.parquet").write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"a.parquet cannot be read \(.*: write it anew"):
+        list(source.batches())
+
+
+def test_files_with_other_columns(folder: Path, frame) -> None:
+    frame.assign(a="text").to_parquet(folder / "c.parquet")
+    with pytest.raises(ValueError, match=r"c.parquet cannot be read"):
+        list(source_of(folder).batches())
