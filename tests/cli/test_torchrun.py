@@ -32,6 +32,28 @@ def test_processes_fit_one_network_and_the_first_one_says_so(tmp_path: Path) -> 
     assert np.abs(loaded.predict_proba(X) - alone.predict_proba(X)).mean() < 0.1
 
 
+KILLED_ONCE = """
+import os, signal
+from torch import distributed
+from metabalance.cli.processes import torchrun_group
+with torchrun_group():
+    if (os.environ["RANK"], os.environ["TORCHELASTIC_RESTART_COUNT"]) == ("1", "0"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    distributed.barrier()
+    print("met again")
+"""
+
+
+def test_a_killed_process_is_started_again_with_the_others(tmp_path: Path) -> None:
+    (tmp_path / "killed_once.py").write_text(KILLED_ONCE)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--max-restarts", "1"]
+    done = subprocess.run(
+        [*command, str(tmp_path / "killed_once.py")], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("met again") == 2
+
+
 def test_other_commands_say_that_they_do_not_share_out(tmp_path: Path) -> None:
     for arguments, message in (
         (("strategies",), "under torchrun, processes train one network together: only `fit`"),

@@ -182,7 +182,5 @@ def test_files_larger_than_memory_are_refused_before_they_are_read(tmp_path: Pat
     path.write_text("a,b\n1,2\n")
     with path.open("r+b") as file:
         file.truncate(10**13)  # takes no room on the disk
-    with pytest.raises(
-        ValueError, match=r"big.csv take 10,000 GB, more than .* here: .*LargeTable"
-    ):
+    with pytest.raises(ValueError, match=r"big.csv take 10,000 GB, more than .* here: .*LargeTable"):
         read_table(path)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import typer
 
-from metabalance.cli.processes import speaks
+from metabalance.cli.processes import name_of_process, speaks
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -26,7 +26,7 @@ def one_line_errors(command: Command) -> Command:
             with one_line_warnings():
                 return command(*args, **kwargs)
         except USER_ERRORS as error:
-            complain(f"error: {_one_line(_text(error))}")
+            complain(f"error{name_of_process()}: {_one_line(_text(error))}")
             raise typer.Exit(INPUT_ERROR) from error
         except KeyboardInterrupt as error:
             complain("interrupted: nothing was written")

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 import torch
 from torch import distributed
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 
 def count_processes() -> int:
@@ -30,11 +32,20 @@ def torchrun_group() -> Iterator[distributed.ProcessGroup | None]:
     on_gpus = torch.cuda.is_available()
     if on_gpus:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    distributed.init_process_group("nccl" if on_gpus else "gloo")
+    store, rank, size = next(rendezvous("env://"))
+    if os.environ["GROUP_WORLD_SIZE"] == "1":
+        # torchrun keeps the store when it starts processes again, and with it the addresses of dead ones.
+        store = PrefixStore(f"attempt {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
+    distributed.init_process_group("nccl" if on_gpus else "gloo", store=store, rank=rank, world_size=size)
     try:
         yield distributed.group.WORLD
     finally:
         distributed.destroy_process_group()
+
+
+def name_of_process() -> str:
+    """Return what messages call this process, which is nothing where it speaks for all."""
+    return "" if speaks() else f" in process {os.environ['RANK']}"
 
 
 def speaks() -> bool:
