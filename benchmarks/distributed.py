@@ -59,6 +59,15 @@ def bytes_sent(steps: int) -> tuple[int, int]:
     return sum(sent), sum(p.nbytes for p in model.parameters())
 
 
+def seconds_of_all_reduce(size: int) -> float:
+    """Time a sum of so many float32 numbers over the processes."""
+    numbers = torch.zeros(size)
+    distributed.barrier()
+    started = time.perf_counter()
+    distributed.all_reduce(numbers)
+    return time.perf_counter() - started
+
+
 def work(rank: int, store: str, rounds: int, results: Any) -> None:
     """Be one of the processes; the first one gives the results."""
     torch.set_num_threads(1)
@@ -73,8 +82,10 @@ def work(rank: int, store: str, rounds: int, results: Any) -> None:
         distributed.barrier()
         pairs.append((one, seconds_of(together, META_STEPS // RANKS)))
     sizes = {steps: bytes_sent(steps) for steps in (1, 8, 64)}
+    gradient = sum(p.numel() for p in ResNet().parameters())
+    sums = {size: median(seconds_of_all_reduce(size) for _ in range(21)) for size in (1, gradient)}
     if rank == 0:
-        results.put((pairs[1:], sizes))  # the first round warms up
+        results.put((pairs[1:], sizes, sums))  # the first round warms up
     distributed.barrier()
     distributed.destroy_process_group()
 
@@ -89,7 +100,7 @@ def main() -> None:
     results = context.SimpleQueue()
     store = Path(PORT_FILE.format(time.time_ns()))
     processes = multiprocessing.spawn(work, (str(store), arguments.rounds, results), nprocs=RANKS, join=False)
-    pairs, sizes = results.get()
+    pairs, sizes, sums = results.get()
     processes.join()
     store.unlink(missing_ok=True)
     ratios = [one / two for one, two in pairs]
@@ -97,10 +108,13 @@ def main() -> None:
     print(f"ratio {median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f}), target ≥ {TARGET}")
     for steps, (sent, gradient) in sizes.items():
         print(f"{steps} meta steps in each process: {sent} bytes sent, {gradient} in a gradient")
+    for size, seconds in sums.items():
+        print(f"all-reduce of {size} numbers: {1e3 * seconds:.2f} ms")
     if arguments.out:
         content = {
             "seconds": [{"one process": one, "two processes": two} for one, two in pairs],
             "ratio": {"median": median(ratios), "min": min(ratios), "max": max(ratios), "target": TARGET},
+            "all_reduce_seconds": {str(4 * size): seconds for size, seconds in sums.items()},
             "bytes": {
                 str(steps): {"sent": sent, "gradient": gradient} for steps, (sent, gradient) in sizes.items()
             },

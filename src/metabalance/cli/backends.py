@@ -38,7 +38,10 @@ def backend_named(name: str, address: str | None) -> Iterator[None]:
         ray.init(address, log_to_driver=False, include_dashboard=None, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
-        raise ValueError(f"no Ray cluster to work on ({reason}): see --address") from error
+        raise ValueError(
+            f"no Ray cluster to work on ({reason}): see --address, and set RAY_AUTH_MODE=token where the "
+            "cluster asks for a token"
+        ) from error
     try:
         with joblib.parallel_config(backend="ray"):
             yield
