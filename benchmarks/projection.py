@@ -75,8 +75,8 @@ def main() -> None:
     gpu = cuda["captured"]["median_ms"] / 1e3 / MEASURED_ON_GPU
     print(f"c = {core:.2f} s on a core of the CPU, {1e3 * gpu:.1f} ms on a GPU; b = {GRADIENT / 1e6:.1f} MB.")
     print(
-        f"Two processes of a machine: α = {1e6 * memory.latency:.0f} µs, B = {memory.bandwidth / 1e9:.1f} GB/s; "
-        f"measured to be {speed_up:.2f} times as fast as one.\n"
+        f"Two processes of a machine: α = {1e6 * memory.latency:.0f} µs, B = {memory.bandwidth / 1e9:.1f} "
+        f"GB/s; measured to be {speed_up:.2f} times as fast as one.\n"
     )
     print(
         "| processes | N | S | one process, ms | all, ms | speed-up | of N |\n|---|---|---|---|---|---|---|"
