@@ -30,7 +30,7 @@ from benchmarks.faults import SMALL, children_of, digest, rows
 from benchmarks.timing import write_results
 from metabalance.cli.processes import torchrun_group
 
-FIT = mb.MetaBalanceClassifier(**{**SMALL, "max_epochs": 12}, meta_steps=4)
+FIT = mb.MetaBalanceClassifier(**{**SMALL, "max_epochs": 60}, meta_steps=4, early_stopping=60)
 COMPARE = "compare breast-cancer-rare --methods naive,metabalance --epochs 6 --cv 3 --seeds 2 --backend ray"
 COMMAND = "python -m benchmarks.faults_processes --kills {} --out docs/speed/faults_processes.json"
 
@@ -194,7 +194,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--rank-in", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--only", choices=("rank", "worker", "driver"))
+    parser.add_argument(
+        "--only", choices=("rank", "worker", "driver"), help="what to kill; the rest of --out stays as it is"
+    )
     arguments = parser.parse_args()
     if arguments.rank_in:
         be_a_rank(arguments.rank_in)
@@ -213,6 +215,9 @@ def main() -> None:
                         results[name] = campaign(arguments.kills, rng, root / name, address)
                         print(f"{name}: {json.dumps(results[name])}", flush=True)
     if arguments.out:
+        if arguments.only and arguments.out.exists():
+            known = json.loads(arguments.out.read_text())
+            results = {name: known[name] for name in ("rank", "worker", "driver") if name in known} | results
         write_results(arguments.out, COMMAND.format(arguments.kills), results)
 
 

@@ -57,7 +57,15 @@ def test_code_blocks_run(document: str, tmp_path, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "CONTRIBUTING.md", "docs/guide.md", "benchmarks/README.md", "paper/README.md"]
+    "document",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/guide.md",
+        "docs/scaling.md",
+        "benchmarks/README.md",
+        "paper/README.md",
+    ],
 )
 def test_links_lead_somewhere(document: str) -> None:
     file = ROOT / document

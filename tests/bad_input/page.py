@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from tests.bad_input import files, tables
+from tests.bad_input import files, large, tables
 from tests.bad_input.case import Case
 
 PAGE = Path(__file__).parents[2] / "docs" / "bad_input.md"
@@ -18,6 +18,7 @@ SECTIONS: Mapping[str, Sequence[Case]] = {
     "Parameters": tables.PARAMETERS,
     "Comparisons": tables.COMPARISONS,
     "Tables on the command line": files.TABLES,
+    "Tables larger than memory": large.TABLES,
     "Images": files.IMAGES,
     "Saved models": files.MODELS,
     "Checkpoints": files.CHECKPOINTS,

@@ -118,10 +118,7 @@ def split_target(frame: Any, target: str) -> tuple[Any, np.ndarray[Any, Any]]:
     """
     names = [str(name) for name in frame.columns]
     if target not in frame.columns:
-        lowered = {name.strip().lower(): name for name in names}
-        close = [lowered[name] for name in get_close_matches(target.strip().lower(), lowered, n=3)]
-        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"it has {listed(names)}"
-        raise ValueError(f"the table has no column {target!r}: {hint}")
+        raise ValueError(f"the table has no column {target!r}: {likely_names(target, names)}")
     if frame.shape[1] < 2:
         raise ValueError(
             f"the table has no column besides the target {target!r}: there is nothing to learn from"
@@ -241,6 +238,13 @@ def _check_names(path: Path, names: list[str]) -> None:
         raise ValueError(
             f"{path}: column names occur more than once: {listed(repeated)}; rename or drop them"
         )
+
+
+def likely_names(name: str, names: list[str]) -> str:
+    """What to say of a column that is not there: which ones it may be meant for, or which ones there are."""
+    lowered = {each.strip().lower(): each for each in names}
+    close = [lowered[each] for each in get_close_matches(name.strip().lower(), lowered, n=3)]
+    return f"did you mean {' or '.join(map(repr, close))}?" if close else f"it has {listed(names)}"
 
 
 def listed(names: list[str]) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as pads
 
-from metabalance.datasets.files import first_line
+from metabalance.datasets.files import first_line, likely_names
 
 BATCH_ROWS = 65_536
 PARQUET = (".parquet", ".pq")
@@ -60,11 +59,9 @@ class Source:
         names = dataset.schema.names
         for what, name in (("target", target), *(("drop", name) for name in drop)):
             if name not in names:
-                close = get_close_matches(str(name), names, n=1)
-                hint = (
-                    f"did you mean {close[0]!r}?" if close else f"it has {', '.join(map(repr, names[:12]))}"
+                raise ValueError(
+                    f"{what}={name!r}: the table has no such column; {likely_names(name, names)}"
                 )
-                raise ValueError(f"{what}={name!r}: the table has no such column; {hint}")
         if target in drop:
             raise ValueError(f"drop={target!r}: this is the target column")
         left_out = {target, *drop, *index_columns(dataset.schema)}

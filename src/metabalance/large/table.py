@@ -91,7 +91,7 @@ class LargeTable:
         if not isinstance(target, str):
             raise TypeError(
                 "y must be the name of the column to predict, where the rows are in files, got "
-                f"{target!r:.80}"
+                f"{type(target).__name__}"
             )
         folder = self._folder_of_stores()
         source = Source.of(self._dataset(folder, target), target, list(self.drop))

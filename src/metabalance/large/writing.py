@@ -113,8 +113,10 @@ def _find(source: Source, batches: Batches, coded: bool) -> Facts:
             summary.add(frame[name], sampled)
         first += len(frame)
     refuse_large(summaries)
-    # As a column, whose texts are objects here as in a table in memory.
-    classes, codes = encode_labels(pd.Series(labels.labels()).to_numpy())
+    try:  # as a column, whose texts are objects here as in a table in memory
+        classes, codes = encode_labels(pd.Series(labels.labels()).to_numpy())
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{source.target!r}, the column to predict: {error}") from error
     counts = np.zeros(len(classes), dtype=np.int64)
     counts[codes] = list(labels.counts.values())
     encoder = TableEncoder(coded=coded).with_columns(summaries, source.features)

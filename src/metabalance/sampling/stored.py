@@ -192,8 +192,8 @@ class StoredTable:
         if wanted > self.memory_budget:
             raise ValueError(
                 f"{strategy} looks at all {len(self):,} rows at once, which with the rows that it makes take "
-                f"up to {wanted / 1e9:,.1f} GB of memory, more than the budget of "
-                f"{self.memory_budget / 1e9:,.1f}: use natural, over or under, or raise memory_budget (of "
+                f"up to {wanted / 1e6:,.1f} MB of memory, more than the budget of "
+                f"{self.memory_budget / 1e6:,.1f}: use natural, over or under, or raise memory_budget (of "
                 "metabalance.LargeTable)"
             )
         kept = torch.ones(len(self.y), dtype=torch.bool)
