@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def kill_ranks(times: int, rng: np.random.Generator, root: Path) -> dict[str, in
     seconds, wanted = time.perf_counter() - started, (root / "whole" / "digest").read_text()
     counts = {"kills": 0, "with a checkpoint": 0, "completed": 0, "exact": 0}
     while counts["kills"] < times:
-        folder = root / str(counts["kills"])
+        folder = root / f"{counts['kills']}-{time.time_ns()}"
         run = started_ranks(folder)
         time.sleep(rng.uniform(0, seconds))
         ranks = children_of(run.pid)
@@ -105,16 +105,17 @@ def started_driver(folder: Path, address: str) -> "subprocess.Popen[bytes]":
 
 
 def working() -> list[int]:
-    """Process numbers of the cluster's workers that are at work."""
-    names = {int(path.parent.name): path for path in Path("/proc").glob("[0-9]*/cmdline")}
+    """Process numbers of the workers at work, of the cluster that this process has started."""
+    descendants = children_of(os.getpid())
+    for number in descendants:  # which grows while it is gone through
+        with suppress(OSError):  # it has ended
+            descendants += children_of(number)
     found = []
-    for number, path in names.items():
-        try:
-            name = path.read_bytes()
-        except OSError:  # it has ended
-            continue
-        if name.startswith(b"ray::_do_and_keep"):  # what keeps results of a run
-            found.append(number)
+    for number in descendants:
+        with suppress(OSError):
+            name = Path(f"/proc/{number}/cmdline").read_bytes()
+            if name.startswith(b"ray::_do_and_keep"):  # what keeps results of a run
+                found.append(number)
     return found
 
 

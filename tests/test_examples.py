@@ -1,6 +1,7 @@
 """The scripts of examples/ do what they say, as far as one machine can tell."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from metabalance import MetaBalanceClassifier
 CLUSTER = Path(__file__).parent.parent / "examples" / "cluster"
 # Slurm's commands, for a job whose nodes are all this machine.
 SRUN = """#!/bin/bash
-shift 4
+shift 6
 for node in $(seq "$SLURM_NNODES"); do "$@" & done
 status=0
 for job in $(jobs -p); do wait "$job" || status=1; done
@@ -38,8 +39,11 @@ def slurm(tmp_path: Path) -> dict[str, str]:
         "SLURM_JOB_ID": "1",
         "SLURM_JOB_NODELIST": "node[1-2]",
         "SLURM_NNODES": "2",
-        "MASTER_PORT": "29477",
+        "SLURM_CPUS_PER_TASK": "1",
     }
+    with socket.socket() as free:
+        free.bind(("", 0))
+        job["MASTER_PORT"] = str(free.getsockname()[1])
     return {**os.environ, **job, "PATH": path, "METABALANCE_OPTIONS": "--epochs 2"}
 
 

@@ -121,3 +121,36 @@ def test_a_table_without_its_files(run, model, tmp_path: Path) -> None:
     result = run("predict", model, tmp_path, "--out", tmp_path / "scored.csv")
     assert result.exit_code == 2
     assert "is a folder without Parquet files" in result.stderr
+
+
+def test_predictions_do_not_become_a_part_of_the_table(run, model, parts) -> None:
+    result = run("predict", model, parts, "--out", parts / "scored.parquet")
+    assert result.exit_code == 2
+    assert "would be a part of the table" in result.stderr
+    assert len(list(parts.iterdir())) == 4
+
+
+@pytest.mark.parametrize("name", ["scored.parquet", "scored.csv"])
+def test_parts_without_rows_and_gaps_in_whole_numbers(run, model, people, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    frame = people.assign(id=pd.array(people["id"] + 10**16, dtype="Int64"))
+    frame.iloc[:0].to_parquet(folder / "0.parquet")
+    frame.iloc[:80].to_parquet(folder / "1.parquet")
+    frame.iloc[80:].assign(id=lambda part: part["id"].where(part["id"] % 7 > 0)).to_parquet(
+        folder / "2.parquet"
+    )
+    result = run("predict", model, folder, "--out", tmp_path / name)
+    assert result.exit_code == 0, result.stderr
+    path = tmp_path / name
+    if name.endswith("parquet"):
+        scored = pd.read_parquet(path, dtype_backend="numpy_nullable")
+    else:
+        scored = pd.read_csv(path, dtype={"id": "Int64"})
+    assert scored["id"].dropna().tolist()[:3] == [10**16, 10**16 + 1, 10**16 + 2]
+    assert len(scored) == 160
+    for part in (folder / "1.parquet", folder / "2.parquet"):
+        part.unlink()
+    empty = run("predict", model, folder, "--out", tmp_path / "none.csv")
+    assert empty.exit_code == 0, empty.stderr
+    assert "0 rows" in empty.stdout

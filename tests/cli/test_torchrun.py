@@ -71,3 +71,11 @@ def test_other_commands_say_that_they_do_not_share_out(tmp_path: Path) -> None:
         assert message in done.stderr
         assert "metabalance/cli" not in done.stderr  # no traceback of ours
     assert not list(tmp_path.iterdir())
+
+
+def test_messages_say_whose_they_are(run, monkeypatch) -> None:
+    assert run("compare", "nothing").stderr.startswith("error: ")
+    for name, value in {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "2", "RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    found = run("fit", "nothing", "--out", "model")
+    assert found.stderr.startswith("error in process 1: 'nothing' is neither a file")

@@ -23,7 +23,7 @@ def test_text_becomes_what_read_table_makes_of_it(tmp_path: Path, name: str) -> 
     text = TEXT.replace(",", "\t").replace("Bern\t", "Bern,") if "TSV" in name else TEXT
     content = text.encode()
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
-    converted = to_parquet(tmp_path / name, tmp_path / "stores", "late")
+    converted = to_parquet(tmp_path / name, tmp_path / "stores")
     frame, expected = pd.read_parquet(converted), read_table(tmp_path / name)
     assert frame["amount"].dtype == float
     assert frame["late"].dtype == np.int64
@@ -34,35 +34,58 @@ def test_text_becomes_what_read_table_makes_of_it(tmp_path: Path, name: str) -> 
 
 def test_it_is_converted_once(tmp_path: Path, monkeypatch) -> None:
     (tmp_path / "rows.csv").write_text(TEXT)
-    first = to_parquet(tmp_path / "rows.csv", tmp_path, "late")
+    first = to_parquet(tmp_path / "rows.csv", tmp_path)
     known = first.stat().st_mtime_ns
     monkeypatch.setattr(converting, "_convert", lambda *_: pytest.fail("it is converted again"))
-    assert to_parquet(tmp_path / "rows.csv", tmp_path, "late") == first
+    assert to_parquet(tmp_path / "rows.csv", tmp_path) == first
     monkeypatch.undo()
     first.unlink()  # and if it is, the store is found again, by the file's time
-    assert to_parquet(tmp_path / "rows.csv", tmp_path, "late").stat().st_mtime_ns == known
+    assert to_parquet(tmp_path / "rows.csv", tmp_path).stat().st_mtime_ns == known
     (tmp_path / "rows.csv").write_text(TEXT.replace("Rome", "Oslo"))
     os.utime(tmp_path / "rows.csv", ns=(5, 5))
-    assert to_parquet(tmp_path / "rows.csv", tmp_path, "late") != first
+    assert to_parquet(tmp_path / "rows.csv", tmp_path) != first
 
 
 def test_whole_numbers_and_gaps_may_give_way_to_other_numbers(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(converting, "BLOCK_BYTES", 64)
     rows = ["1,,0"] * 40 + ["2.5,7,1"] * 40
     (tmp_path / "rows.csv").write_text("\n".join(["a,b,late", *rows]))
-    frame = pd.read_parquet(to_parquet(tmp_path / "rows.csv", tmp_path, "late"))
+    frame = pd.read_parquet(to_parquet(tmp_path / "rows.csv", tmp_path))
     assert frame["a"].tolist() == [1.0] * 40 + [2.5] * 40
     assert frame["b"].isna().sum() == 40
 
 
-def test_text_where_numbers_were_names_the_value(tmp_path: Path, monkeypatch) -> None:
+def test_a_later_row_may_show_that_a_column_is_text(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(converting, "BLOCK_BYTES", 64)
-    (tmp_path / "rows.csv").write_text("\n".join(["a,late", *["1,0"] * 40, "much,1"]))
-    with pytest.raises(ValueError, match=r"rows.csv cannot be read as a table .*'much'.* correct that row"):
-        to_parquet(tmp_path / "rows.csv", tmp_path / "stores", "late")
-    assert [
-        file.name for file in (tmp_path / "stores").iterdir() if file.suffix in (".parquet", ".tmp")
-    ] == []
+    rows = ["1,,true,0.5,0"] * 40 + ["much,Bern,maybe,1,1", "2,Rome,false,half,unknown"]
+    (tmp_path / "rows.csv").write_text("\n".join(["a,b,c,d,late", *rows]))
+    frame = pd.read_parquet(to_parquet(tmp_path / "rows.csv", tmp_path / "stores"))
+    expected = read_table(tmp_path / "rows.csv")
+    assert frame["a"].tolist() == ["1"] * 40 + ["much", "2"]
+    assert frame["b"].tolist()[-2:] == ["Bern", "Rome"]
+    assert frame["c"].tolist()[-2:] == ["maybe", "false"]
+    assert frame["d"].tolist()[-2:] == ["1", "half"]
+    assert frame["late"].tolist() == expected["late"].tolist()
+    left = sorted(file.suffix for file in (tmp_path / "stores").iterdir())
+    assert left == [".lock", ".parquet"]
+
+
+def test_columns_without_a_name_are_called_as_in_memory(tmp_path: Path) -> None:
+    pd.DataFrame({"a": [1.0, 2.0], "late": [0, 1]}).to_csv(tmp_path / "rows.csv")
+    with pytest.warns(UserWarning, match=r"the first column has no name"):
+        frame = pd.read_parquet(to_parquet(tmp_path / "rows.csv", tmp_path))
+    with pytest.warns(UserWarning, match=r"the first column has no name"):
+        assert list(frame.columns) == list(read_table(tmp_path / "rows.csv").columns)
+
+
+@pytest.mark.parametrize("keep", [5, 20, -40])
+def test_packed_files_that_are_damaged(tmp_path: Path, keep: int) -> None:
+    rng = np.random.default_rng(0)
+    rows = "\n".join(["a,late", *(f"{value},{value > 0:d}" for value in rng.normal(size=20_000))])
+    (tmp_path / "rows.csv.gz").write_bytes(gzip.compress(rows.encode())[:keep])
+    with pytest.raises(ValueError, match=r"rows.csv.gz is damaged .*: write or pack it anew"):
+        to_parquet(tmp_path / "rows.csv.gz", tmp_path / "stores")
+    assert not list((tmp_path / "stores").glob("*.parquet"))
 
 
 @pytest.mark.parametrize(
@@ -74,9 +97,11 @@ def test_text_where_numbers_were_names_the_value(tmp_path: Path, monkeypatch) ->
         (b"a,a\n1,2\n", r"column names occur more than once: 'a'"),
         (b"a,b\n1,2,3\n", r"cannot be read as a table .*Expected 2 columns, got 3"),
         (b"a,b\n\xff\xfe\xfa,2\n", r"cannot be read as a table .*UTF8"),
+        (b"\xff\xfe\xfa,b\n1,2\n", r"is damaged|is not UTF-8 text|UTF-16"),
+        ("größe,b\n1,2\n".encode("latin-1"), r"rows.csv is not UTF-8 text .*: save it with that encoding"),
     ],
 )
 def test_text_that_is_no_table(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "rows.csv").write_bytes(content)
     with pytest.raises(ValueError, match=message):
-        to_parquet(tmp_path / "rows.csv", tmp_path, "b")
+        to_parquet(tmp_path / "rows.csv", tmp_path)

@@ -4,10 +4,19 @@ import numpy as np
 import pandas as pd
 import pyarrow.dataset as pads
 import pytest
+from sklearn.base import clone
 
-from metabalance import LargeTable, MetaBalanceClassifier, MetaWeightNetClassifier, NeuralClassifier
+from metabalance import (
+    LargeTable,
+    MetaBalanceClassifier,
+    MetaWeightNetClassifier,
+    MSMetaBalanceClassifier,
+    NeuralClassifier,
+    compare,
+)
 from metabalance.large import preparing
 from metabalance.large.preparing import _held_out
+from metabalance.training import rules
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +54,10 @@ def table(file: Path, **options) -> LargeTable:
 )
 def test_without_rows_held_out_it_is_the_fit_in_memory_to_the_last_digit(estimator, rows, file) -> None:
     X, y = rows
-    stored, memory = estimator.fit(table(file), "state"), None
-    found = stored.predict_proba(X)
-    memory = estimator.fit(X, y)
-    assert (found == memory.predict_proba(X)).all()
-    assert memory.classes_.tolist() == ["fine", "late"]
+    stored = clone(estimator).fit(table(file), "state")
+    memory = clone(estimator).fit(X, y)
+    assert (stored.predict_proba(X) == memory.predict_proba(X)).all()
+    assert stored.classes_.tolist() == memory.classes_.tolist() == ["fine", "late"]
 
 
 def test_adapted_parameters_are_those_in_memory_up_to_rounding(rows, file) -> None:
@@ -136,6 +144,8 @@ def test_shares_that_are_held_out() -> None:
     held = np.histogram(places, edges)[0]
     share = preparing.MOST_HELD_OUT / counts.sum()
     assert held.tolist() == [round(9_990_000 * share), 131, 10, 1]
+    many = _held_out(np.full(10_000, 5_000), 0.2, np.random.default_rng(0))
+    assert len(many) <= 1.1 * preparing.MOST_HELD_OUT
     small = np.array([100, 10])
     assert len(_held_out(small, 0.2, np.random.default_rng(0))) == 22
 
@@ -159,6 +169,7 @@ def test_what_is_no_table(X, y, error, message, monkeypatch, tmp_path: Path) -> 
     ("options", "error", "message"),
     [
         ({"source": [[1.0]]}, TypeError, r"source must be a path or a pyarrow.dataset.Dataset"),
+        ({"source": "a.parquet", "drop": [3]}, TypeError, r"drop must be a list of column names, got \[3\]"),
         ({"source": "a.parquet", "drop": "id"}, TypeError, r"drop must be a list .* write \['id'\]"),
         (
             {"source": "a.parquet", "memory_budget": -1},
@@ -171,6 +182,28 @@ def test_what_is_no_table(X, y, error, message, monkeypatch, tmp_path: Path) -> 
 def test_parameters_that_cannot_be_used(options, error, message: str) -> None:
     with pytest.raises(error, match=message):
         LargeTable(**options)
+
+
+@pytest.mark.parametrize("named", ["rows.parquet", Path("rows.parquet"), LargeTable("rows.parquet")])
+def test_only_fit_takes_a_table_in_files(named, file) -> None:
+    net = NeuralClassifier(max_epochs=1, random_state=0).fit(table(file, drop=["city"]), "state")
+    for call in (
+        lambda: net.predict_proba(named),
+        lambda: net.score(named, ["fine", "late"]),
+        lambda: compare(named, ["fine", "late"]),
+        lambda: MSMetaBalanceClassifier().fit(named, ["fine", "late"]),
+    ):
+        with pytest.raises(TypeError, match=r"X must be a table .* only the fit of a network"):
+            call()
+
+
+def test_adapted_parameters_take_some_of_the_rows(file, rows, monkeypatch) -> None:
+    net = MetaBalanceClassifier(predict_with="adapted", max_epochs=1, early_stopping=False, random_state=0)
+    whole = clone(net).fit(table(file), "state").predict_proba(rows[0])
+    monkeypatch.setattr(rules, "MOST_ADAPTED_ROWS", 50)
+    assert (clone(net).fit(table(file), "state").predict_proba(rows[0]) != whole).any()
+    memory = clone(net).fit(*rows).predict_proba(rows[0])  # where all rows count, whatever is said of files
+    np.testing.assert_allclose(memory, whole, rtol=1e-4)
 
 
 def test_groups_need_rows_in_memory(file) -> None:

@@ -1,5 +1,7 @@
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -165,17 +167,57 @@ def test_a_description_that_was_changed(source, tmp_path: Path) -> None:
         opened(source, tmp_path)
 
 
-def test_files_that_change_while_they_are_read(source, frame, tmp_path: Path, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    "change", [{"kind": lambda frame: frame["kind"].replace(7, 8)}, {"a": lambda f: 9 * f["a"]}]
+)
+def test_files_that_change_while_they_are_read(source, frame, tmp_path: Path, monkeypatch, change) -> None:
     find = writing._find
 
     def found(*arguments):
         facts = find(*arguments)
-        frame.replace({"kind": {7: 8}}).to_parquet(tmp_path / "rows.parquet", row_group_size=40)
+        frame.assign(**change).to_parquet(tmp_path / "rows.parquet", row_group_size=40)
         return facts
 
     monkeypatch.setattr(writing, "_find", found)
     with pytest.raises(ValueError, match=r"the files of the table have changed while they were read"):
         opened(source, tmp_path / "stores")
+    assert not list((tmp_path / "stores").glob(f"*/{stores.ABOUT}"))
+
+
+def test_files_that_are_gone_are_written_again(source, tmp_path: Path, monkeypatch) -> None:
+    whole = opened(source, tmp_path / "whole")
+    monkeypatch.setattr(writing, "SAVED_EVERY", -1.0)
+    monkeypatch.setattr(writing, "_index", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        opened(source, tmp_path / "again")
+    monkeypatch.undo()
+    (rows,) = (tmp_path / "again").glob(f"*/{stores.ROWS}")
+    rows.unlink()
+    again = opened(source, tmp_path / "again")
+    for name in FILES:
+        assert (again.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+
+
+def test_two_processes_write_one_store(source, frame, tmp_path: Path) -> None:
+    script = f"""
+from pathlib import Path
+from metabalance.large.sources import Source, open_dataset
+from metabalance.large.writing import open_store
+source = Source.of(open_dataset(Path({str(tmp_path / "rows.parquet")!r})), "kind", [])
+open_store(source, Path({str(tmp_path / "both")!r}), coded=False, progress=False)
+"""
+    both = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(2)]
+    assert [each.wait(timeout=120) for each in both] == [0, 0]
+    whole, found = opened(source, tmp_path / "whole"), opened(source, tmp_path / "both")
+    for name in FILES:
+        assert (found.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+
+
+def test_many_classes_are_no_cause_for_a_warning(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": np.arange(400.0), "y": np.arange(400) % 30})
+    frame.to_parquet(tmp_path / "rows.parquet")
+    store = opened(Source.of(open_dataset(tmp_path / "rows.parquet"), "y", []), tmp_path)
+    assert store.facts.counts.tolist() == np.bincount(frame["y"]).tolist()
 
 
 def test_one_class_and_columns_that_say_nothing(tmp_path: Path) -> None:

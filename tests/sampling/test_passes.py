@@ -163,3 +163,12 @@ def test_long_undersampled_passes_are_computed_and_as_even(monkeypatch):
         taken = np.bincount(orders[labels == label], minlength=len(y))[y.numpy() == label]
         assert chisquare(taken).pvalue > 0.01
     assert chisquare(np.bincount(labels[:, 0])[[4, 7, 9]]).pvalue > 0.01  # mixed
+
+
+def test_many_classes_are_not_computed_one_after_the_other(monkeypatch):
+    monkeypatch.setattr(module, "LONG", 5)
+    monkeypatch.setattr(module, "FEW_CLASSES", 2)
+    y = torch.arange(9) % 3
+    order = Undersampled(*by_class(y)).order(_generator())
+    assert isinstance(order, torch.Tensor)
+    assert sorted(order[:9].tolist()) == list(range(9))

@@ -30,11 +30,15 @@ def test_very_many_numbers_are_within_the_range_and_distinct() -> None:
     assert len(order.unique()) == len(places)
 
 
-def test_all_orders_of_a_few_are_equally_likely() -> None:
+@pytest.mark.parametrize("n", [4, 5, 9, 13])
+def test_places_and_pairs_of_them_are_even(n: int) -> None:
     draws = generator(1)
-    seen = [tuple(Permutation(4, draws)(torch.arange(4)).tolist()) for _ in range(4800)]
-    counts = [seen.count(order) for order in permutations(range(4))]
-    assert chisquare(counts).pvalue > 0.01
+    seen = np.stack([Permutation(n, draws)(torch.arange(n)).numpy() for _ in range(6000)])
+    for place in (0, n // 2, n - 1):
+        assert chisquare(np.bincount(seen[:, place], minlength=n)).pvalue > 0.001
+    pairs = [(int(one), int(other)) for one, other in seen[:, [0, n - 1]]]
+    counts = [pairs.count(pair) for pair in permutations(range(n), 2)]
+    assert chisquare(counts).pvalue > 0.001
 
 
 def test_a_long_order_looks_random() -> None:

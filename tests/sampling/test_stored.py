@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -155,6 +156,18 @@ def test_a_pool_beyond_the_budget_is_refused(table: StoredTable) -> None:
     ):
         BatchStream(small, None, strategy="cluster_centroids", batch_size=6)
     BatchStream(small, None, strategy="over", batch_size=6)
+
+
+def test_a_stored_table_has_its_labels(table: StoredTable) -> None:
+    for options in ({"y": CODES}, {"y": None, "balance_by": CODES}):
+        with pytest.raises(ValueError, match="leave out y and balance_by"):
+            BatchStream(table, batch_size=2, **options)
+
+
+def test_many_rows_at_once_take_several_reads(rows, monkeypatch) -> None:
+    read = os.preadv
+    monkeypatch.setattr(os, "preadv", lambda file, buffers, place: read(file, [buffers[0][:7]], place))
+    assert rows[0][2:9].equal(rows[1][2:9])
 
 
 def test_labels_are_needed_for_rows_in_memory() -> None:

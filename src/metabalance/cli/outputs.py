@@ -9,6 +9,7 @@ import typer
 
 from metabalance import Checkpoint
 from metabalance.estimators.model_files import DESCRIPTION_FILE
+from metabalance.large.sources import holds_parquet
 
 ENDINGS = (".csv", ".csv.gz", ".parquet")
 REPORT_FILES = ("report.html", "results.json")
@@ -73,8 +74,11 @@ def check_table_path(path: Path, source: str) -> None:
         raise ValueError(f"--out {path}: unknown kind of file to write; end it in {', '.join(ENDINGS)}")
     if path.is_dir():
         raise ValueError(f"--out {path} is a folder: give a file in it, such as {path / 'scored.csv'}")
-    if path.resolve() == Path(source).resolve():
+    read, written = Path(source).resolve(), path.resolve()
+    if written == read:
         raise ValueError(f"--out {path} is the file that is read: choose another name")
+    if read.is_dir() and read in written.parents and holds_parquet(read):
+        raise ValueError(f"--out {path} would be a part of the table {source}: choose another folder")
     check_folder(path.parent, "--out")
 
 

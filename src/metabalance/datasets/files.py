@@ -20,6 +20,7 @@ from pandas.api import types
 
 from metabalance.datasets.memory import check_room_in_memory
 
+PARQUET = (".parquet", ".pq")
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 # A file's first bytes, what it holds, and what to do where something else was expected.
 _MARKS = (
@@ -150,14 +151,15 @@ def split_target(frame: Any, target: str) -> tuple[Any, np.ndarray[Any, Any]]:
 def _check_room(path: Path) -> None:
     """Raise ValueError if the rows, at least as large in memory as in a text file, do not fit there."""
     size = path.stat().st_size
-    if path.suffix.lower() in (".parquet", ".pq"):
+    if path.suffix.lower() in PARQUET:
         with suppress(pa.ArrowException):  # which reading the file will say in more words
             about = pq.read_metadata(path)
             size = sum(about.row_group(number).total_byte_size for number in range(about.num_row_groups))
     check_room_in_memory(
         size,
         f"the rows of {path}",
-        "a network's fit reads them from disk (metabalance.LargeTable, on the command line --store)",
+        "a network's fit reads them from disk (metabalance.LargeTable, on the command line fit --store), and "
+        "predict on the command line does so with Parquet",
     )
 
 

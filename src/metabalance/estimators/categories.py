@@ -143,8 +143,8 @@ def warn_of_doubtful_categories(counts: Counter[str], label: str) -> None:
     known = counts.total()
     if known < _FEWEST_TO_JUDGE:
         return
-    others = {value: count for value, count in counts.items() if not _is_number(value)}
-    if all(_is_number(value.replace(",", ".", 1)) for value in others) and others:
+    others = {value: count for value, count in counts.items() if not is_number(value)}
+    if all(is_number(value.replace(",", ".", 1)) for value in others) and others:
         warnings.warn(
             f"{label} is used as categories because of decimal commas, such as {next(iter(others))!r}: "
             "read it as numbers (pandas.read_csv(…, decimal=','))",
@@ -168,7 +168,8 @@ def warn_of_doubtful_categories(counts: Counter[str], label: str) -> None:
         )
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Return whether a text is a number, as Python reads it."""
     try:
         float(text)
     except ValueError:

@@ -13,7 +13,7 @@ from sklearn.utils import _safe_indexing, check_consistent_length, check_random_
 
 from metabalance.estimators.groups import encode_groups
 from metabalance.estimators.labels import encode_labels
-from metabalance.estimators.tables import TableEncoder, make_encoder
+from metabalance.estimators.tables import TableEncoder, make_encoder, refuse_single
 from metabalance.training import Holdouts, Part, PartInMemory, cross_fitted_holdouts, stratified_holdout
 
 FEW_CLASSES = 20  # of which no table has too many
@@ -76,6 +76,7 @@ class Prepared:
 
 def with_rows(X: Any) -> Any:
     """Return X as something whose rows scikit-learn can take: tensors and other arrays become NumPy's."""
+    refuse_single(X)
     return X if isinstance(X, np.ndarray | pd.DataFrame | list) else np.asarray(X)
 
 

@@ -26,7 +26,7 @@ from metabalance.estimators.columns import COLUMN_KINDS, Column, EmptyColumn, ki
 from metabalance.estimators.reading import Values
 
 _ROWS_AT_ONCE = 16_384  # whose intermediate results stay in the cache
-_LARGEST = float(np.finfo(np.float32).max)
+LARGEST = float(np.finfo(np.float32).max)
 
 
 class TableEncoder:
@@ -141,7 +141,7 @@ class TableEncoder:
                         columns.append(CodedColumn.of(counts, len(values)))
                         continue
                 columns.append(column)
-        _refuse_large(large)
+        refuse_large(large)
         self._restore(columns, names)
         if not any(column.outputs for column in columns):
             warnings.warn(
@@ -178,7 +178,7 @@ class TableEncoder:
                     rows = slice(first, first + _ROWS_AT_ONCE)
                     column.encode(values[rows], block[rows])
             start += len(column.outputs)
-        _refuse_large(large)
+        refuse_large(large)
         return out
 
     def with_columns(self, summaries: Sequence[Any], names: list[str]) -> Self:
@@ -282,14 +282,19 @@ def make_encoder(X: Any, *, coded: bool = False) -> TableEncoder | ArrayEncoder:
     """
     if issparse(X):  # refused here, as callers may take rows of X before they fit the encoder
         raise TypeError("Sparse data was passed, but dense data is required. Use '.toarray()' to convert it.")
+    refuse_single(X)
     is_table = isinstance(X, pd.DataFrame)
     ndim = 2 if is_table else np.asarray(X, dtype=object if isinstance(X, (list, tuple)) else None).ndim
-    if ndim == 0:
+    return ArrayEncoder() if ndim >= 3 else TableEncoder(coded=coded)
+
+
+def refuse_single(X: Any) -> None:
+    """Raise TypeError for something that has no rows, such as a path."""
+    if not isinstance(X, pd.DataFrame | list | tuple) and np.ndim(X) == 0:
         raise TypeError(
             f"X must be a table or an array of rows, got {X!r:.80}: read files first, such as by pandas; "
             "only the fit of a network takes a table in files"
         )
-    return ArrayEncoder() if ndim >= 3 else TableEncoder(coded=coded)
 
 
 def encoder_from_state(state: Mapping[str, Any]) -> TableEncoder | ArrayEncoder:
@@ -318,6 +323,7 @@ def encoder_from_state(state: Mapping[str, Any]) -> TableEncoder | ArrayEncoder:
 
 def _as_frame(X: Any) -> tuple[Any, list[str] | None]:
     """``X`` as a DataFrame, and its column names where they are strings."""
+    refuse_single(X)
     if not isinstance(X, pd.DataFrame):
         # Lists may mix numbers and text: as objects, each column keeps its own kind.
         rows = _listed(X) if isinstance(X, (list, tuple)) else X
@@ -369,10 +375,11 @@ def _compare_names(fitted: list[str], names: list[str]) -> None:
 
 def _exceeds_float32(values: Values) -> bool:
     # Category names come as objects and have no size; NaN compares False.
-    return values.dtype.kind == "f" and bool((np.abs(values) > _LARGEST).any())
+    return values.dtype.kind == "f" and bool((np.abs(values) > LARGEST).any())
 
 
-def _refuse_large(labels: list[str]) -> None:
+def refuse_large(labels: list[str]) -> None:
+    """Raise ValueError if there are columns with numbers that are infinite, or beyond float32."""
     if labels:
         raise ValueError(
             f"X holds infinity or a value too large for float32 in {', '.join(labels)}: "

@@ -17,6 +17,7 @@ from metabalance.estimators.groups import encode_groups, named_groups
 from metabalance.estimators.labels import encode_labels
 from metabalance.estimators.parameters import check_positive_int, check_seed
 from metabalance.estimators.splits import Codes, make_splits
+from metabalance.estimators.tables import refuse_single
 from metabalance.estimators.workers import in_processes
 from metabalance.evaluation.comparison import Comparison
 from metabalance.evaluation.described import (
@@ -122,6 +123,7 @@ def compare(
     ['logistic-regression', 'naive']
     """
     started = time.perf_counter()
+    refuse_single(X)
     check_consistent_length(X, y)
     check_positive_int("n_seeds", n_seeds)
     check_seed("random_state", random_state)

@@ -3,8 +3,11 @@
 import gzip
 import hashlib
 import os
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -12,45 +15,45 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from metabalance.datasets.files import check_header, check_start, first_line
+from metabalance.estimators.categories import is_number
 
 TEXT = (".csv.gz", ".csv", ".tsv")
 # What pandas.read_csv takes for a missing value (its documentation, na_values).
-MISSING = (
-    """#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL|NaN|None|n/a|nan|null"""
-)
+MISSING = "#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL|NaN|None|n/a|nan|null"
 BLOCK_BYTES = 2**25  # of which the types of the columns are taken
 ROW_GROUP = 2**18
+UNFIT = re.compile(r"In CSV column #(\d+): CSV conversion error to (\w+).*: invalid value '(.*)'", re.DOTALL)
+
+Types = dict[str, pa.DataType]
 
 
-def to_parquet(path: Path, folder: Path, target: str) -> Path:
+def to_parquet(path: Path, folder: Path) -> Path:
     """Convert a text file, unless that was done before; return the Parquet file, which lies in the folder.
 
-    Text files are as `metabalance.datasets.read_table` takes them. The first 32 MB decide what a column
-    holds: numbers, true/false or text; whole numbers stay such in the target column alone.
+    Text files are as `metabalance.datasets.read_table` takes them. The first 32 MB say what a column holds,
+    numbers, true/false or text; where a later row shows that it holds more, the file is converted again.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it cannot be read as a table, or holds something else in a column than in its first part.
+        If it cannot be read as a table, or the Parquet file not be written.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file; check the name and the folder")
-    ending = next(
-        ending for ending in sorted(TEXT, key=len, reverse=True) if path.name.lower().endswith(ending)
-    )
+    ending = next(ending for ending in TEXT if path.name.lower().endswith(ending))
     check_start(path, ending)
     about = path.stat()
-    digest = hashlib.sha256(f"{path.name} {about.st_size} {about.st_mtime_ns} {target}".encode()).hexdigest()[
-        :16
-    ]
-    converted = folder / f"{path.name.removesuffix(ending)}-{digest}.parquet"
+    digest = hashlib.sha256(f"{path.name} {about.st_size} {about.st_mtime_ns}".encode()).hexdigest()[:16]
+    converted = folder / f"{path.name[: -len(ending)]}-{digest}.parquet"
+    if converted.exists():  # perhaps in a folder that may be read only
+        return converted
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f".{converted.name}.lock"):
             if not converted.exists():
-                _convert(path, "\t" if ending == ".tsv" else ",", target, converted)
+                _convert(_Text(path, "\t" if ending == ".tsv" else ","), converted)
                 # The store is known by this time, so that a file converted anew finds its old store.
                 os.utime(converted, ns=(about.st_mtime_ns, about.st_mtime_ns))
     except OSError as error:
@@ -60,49 +63,88 @@ def to_parquet(path: Path, folder: Path, target: str) -> Path:
     return converted
 
 
-def _convert(path: Path, separator: str, target: str, converted: Path) -> None:
-    with gzip.open(path) if path.suffix.lower() == ".gz" else open(path, "rb") as lines:
-        check_header(path, lines, separator)
+@dataclass(frozen=True)
+class _Text:
+    """A text file, which is read a piece at a time."""
+
+    path: Path
+    separator: str
+
+    def header(self) -> list[str]:
+        """The names of the columns."""
+        packed = self.path.suffix.lower() == ".gz"
+        try:
+            with gzip.open(self.path) if packed else open(self.path, "rb") as lines:
+                return check_header(self.path, lines, self.separator)
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{self.path} is not UTF-8 text ({error.reason}): save it with that encoding"
+            ) from error
+        except (OSError, EOFError, zlib.error) as error:
+            raise self._damaged(error) from error
+
+    def batches(self, types: Mapping[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
+        """All rows, at least one batch; columns are of these types, or of those that the first rows tell."""
+        try:
+            with pacsv.open_csv(
+                pa.input_stream(self.path, compression="detect"),
+                read_options=pacsv.ReadOptions(block_size=BLOCK_BYTES),
+                parse_options=pacsv.ParseOptions(delimiter=self.separator, newlines_in_values=True),
+                convert_options=pacsv.ConvertOptions(
+                    column_types=types,
+                    null_values=["", *MISSING.split("|")],
+                    strings_can_be_null=True,
+                    true_values=["true", "True", "TRUE"],
+                    false_values=["false", "False", "FALSE"],
+                ),
+            ) as reader:
+                yield pa.RecordBatch.from_pylist([], schema=reader.schema)
+                yield from reader
+        except (OSError, EOFError, zlib.error) as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> ValueError:
+        return ValueError(f"{self.path} is damaged ({first_line(error)}): write or pack it anew")
+
+
+def _convert(text: _Text, converted: Path) -> None:
+    """Write the rows, again where it turns out that a column needs another type."""
+    header = text.header()
+    types: Types = {}
     unfinished = converted.with_name(f".{converted.name}.tmp")
     try:
-        with _opened(path, separator, None) as first:
-            schema = pa.schema(
-                [
-                    field if field.name == target else field.with_type(_kept_as(field.type))
-                    for field in first.schema
-                ]
-            )
-        with _opened(path, separator, schema) as reader, pq.ParquetWriter(unfinished, schema) as writer:
-            for batch in reader:
-                writer.write_batch(batch, row_group_size=ROW_GROUP)
+        while wider := _write(text, header, types, unfinished):
+            types |= wider
         unfinished.replace(converted)
     except pa.ArrowException as error:
         raise ValueError(
-            f"{path} cannot be read as a table ({first_line(error)}): correct that row, or convert the file "
-            "to Parquet yourself"
+            f"{text.path} cannot be read as a table ({first_line(error)}): correct that row"
         ) from error
     finally:
         unfinished.unlink(missing_ok=True)
 
 
-def _opened(path: Path, separator: str, schema: pa.Schema | None) -> Any:
-    options = pacsv.ConvertOptions(
-        column_types=schema,
-        null_values=["", *MISSING.split("|")],
-        strings_can_be_null=True,
-        true_values=["true", "True", "TRUE"],
-        false_values=["false", "False", "FALSE"],
-    )
-    return pacsv.open_csv(
-        pa.input_stream(path, compression="detect"),
-        read_options=pacsv.ReadOptions(block_size=BLOCK_BYTES),
-        parse_options=pacsv.ParseOptions(delimiter=separator, newlines_in_values=True),
-        convert_options=options,
-    )
+def _write(text: _Text, header: list[str], types: Types, unfinished: Path) -> Types:
+    """Write all rows; or return the types of columns that hold something else than was thought."""
+    batches = text.batches(types)
+    try:
+        schema = next(batches).schema
+        texts = {field.name: pa.string() for field in schema if _stays_text(field.type)}
+        if texts:
+            return texts
+        names = [name or f"Unnamed: {number}" for number, name in enumerate(header)]  # as pandas has it
+        with pq.ParquetWriter(unfinished, pa.schema(list(map(pa.Field.with_name, schema, names)))) as writer:
+            for batch in batches:
+                writer.write_batch(batch.rename_columns(names), row_group_size=ROW_GROUP)
+    except pa.ArrowInvalid as error:
+        found = UNFIT.match(str(error))
+        if found is None:
+            raise
+        number = is_number(found[3]) and found[2] != "double"
+        return {header[int(found[1])]: pa.float64() if number else pa.string()}
+    return {}
 
 
-def _kept_as(kind: pa.DataType) -> pa.DataType:
-    """The type of a column, from the one of its first part, that leaves room for what may follow."""
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind):
-        return pa.float64()
-    return kind if pa.types.is_boolean(kind) else pa.string()
+def _stays_text(kind: pa.DataType) -> bool:
+    """Whether what is taken for a date, or is in another encoding, is to be text as it stands."""
+    return bool(pa.types.is_temporal(kind) or pa.types.is_binary(kind))

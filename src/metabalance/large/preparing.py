@@ -77,9 +77,10 @@ def _held_out(counts: NDArray[np.int64], fraction: float, rng: np.random.Generat
     With very many rows that is a smaller share than ``fraction``, but not of classes with few rows.
     """
     smaller = min(fraction, MOST_HELD_OUT / counts.sum())
+    fewest = min(FEWEST_HELD_OUT, MOST_HELD_OUT // len(counts))
     places, start = [], 0
     for count in counts.tolist():
-        share = max(round(smaller * count), min(FEWEST_HELD_OUT, round(fraction * count)))
+        share = max(round(smaller * count), min(fewest, round(fraction * count)))
         size = min(max(1, share), count - 1)
         places.append(start + np.sort(rng.choice(count, size, replace=False)))
         start += count

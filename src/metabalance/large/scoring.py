@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metabalance.datasets.files import first_line
-from metabalance.large.sources import BATCH_ROWS, index_columns, open_dataset
+from metabalance.large.sources import A_LITTLE, BATCH_ROWS, index_columns, open_dataset
+
+# So that gaps make no fractions of them, in one part of a text file and not in another.
+WHOLE_NUMBERS = {
+    getattr(pa, name.lower())(): getattr(pd, f"{name}Dtype")()
+    for name in ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
+}
 
 Predict = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -56,13 +63,23 @@ def score_parquet(source: Path, out: Path, predict: Predict) -> Counter[Any]:
 
 
 def _pieces(source: Path) -> Iterator[tuple[pa.RecordBatch, pd.DataFrame]]:
+    """The rows, a part at a time, without row names; at least one part, which may be empty."""
     dataset = open_dataset(source)
     row_names = index_columns(dataset.schema)
     columns = [name for name in dataset.schema.names if name not in row_names]
-    whole = dataset.scanner(columns=columns, batch_size=BATCH_ROWS, batch_readahead=2, fragment_readahead=1)
+    whole = dataset.scanner(
+        columns=columns,
+        batch_size=BATCH_ROWS,
+        batch_readahead=2,
+        fragment_readahead=1,
+        fragment_scan_options=A_LITTLE,
+    )
+    empty = pa.RecordBatch.from_pylist([], schema=whole.projected_schema)
+    batches = (batch for batch in whole.to_batches() if len(batch))
     try:
-        yield from ((batch, batch.to_pandas()) for batch in whole.to_batches())
-    except pa.ArrowException as error:
+        for batch in chain([next(batches, empty)], batches):
+            yield batch, batch.to_pandas(types_mapper=WHOLE_NUMBERS.get)
+    except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{source} cannot be read ({first_line(error)}): write it anew") from error
 
 

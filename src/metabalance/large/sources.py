@@ -10,12 +10,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as pads
 
-from metabalance.datasets.files import first_line, likely_names
+from metabalance.datasets.files import PARQUET, first_line, likely_names
 
 BATCH_ROWS = 65_536
-PARQUET = (".parquet", ".pq")
 # Parquet files are read a little at a time: a part of a file may be as large as the whole table.
-_LITTLE = pads.ParquetFragmentScanOptions(use_buffered_stream=True, pre_buffer=False)
+A_LITTLE = pads.ParquetFragmentScanOptions(use_buffered_stream=True, pre_buffer=False)
 
 
 @dataclass(frozen=True)
@@ -59,9 +58,8 @@ class Source:
         names = dataset.schema.names
         for what, name in (("target", target), *(("drop", name) for name in drop)):
             if name not in names:
-                raise ValueError(
-                    f"{what}={name!r}: the table has no such column; {likely_names(name, names)}"
-                )
+                hint = likely_names(name, names)
+                raise ValueError(f"{what}={name!r}: the table has no such column; {hint}")
         if target in drop:
             raise ValueError(f"drop={target!r}: this is the target column")
         left_out = {target, *drop, *index_columns(dataset.schema)}
@@ -102,7 +100,7 @@ class Source:
                 ) from error
 
     def _read(self, piece: Piece) -> Iterator[pa.RecordBatch]:
-        options = {"fragment_scan_options": _LITTLE} if _is_parquet(piece.fragment) else {}
+        options = {"fragment_scan_options": A_LITTLE} if _is_parquet(piece.fragment) else {}
         yield from piece.fragment.to_batches(
             schema=self.dataset.schema,
             columns=[*self.features, self.target],
@@ -112,13 +110,25 @@ class Source:
         )
 
     def identity(self) -> dict[str, Any]:
-        """Return what tells the rows from others: the files' names, sizes and times, and the columns."""
-        files = {}
+        """Return what tells the rows from others: the files' names, sizes and times, and the columns.
+
+        Raises
+        ------
+        ValueError
+            If a file is gone, or the file system knows no times.
+        """
+        files = []
         for fragment in {piece.fragment.path: piece.fragment for piece in self.pieces}.values():
             info = fragment.filesystem.get_file_info(fragment.path)
-            files[fragment.path] = (Path(fragment.path).name, info.size, info.mtime_ns)
+            if info.mtime_ns is None:
+                raise ValueError(
+                    f"{fragment.path}: its file system does not know when it was changed, by which a store "
+                    "is found again: copy the files to a local disk"
+                )
+            values = str(fragment.partition_expression)  # which its folders' names say
+            files.append((Path(fragment.path).name, values, info.size, info.mtime_ns))
         return {
-            "files": list(files.values()),
+            "files": files,
             "schema": [f"{field.name}: {field.type}" for field in self.dataset.schema],
             "target": self.target,
             "features": self.features,
@@ -163,13 +173,14 @@ def index_columns(schema: pa.Schema) -> list[str]:
 
 
 def _to_pandas(batch: pa.RecordBatch) -> pd.DataFrame:
-    """As a frame; texts as categories, which are named once, and true/false with gaps without objects."""
-    columns = {
-        name: column.dictionary_encode()
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-        else column
-        for name, column in zip(batch.schema.names, batch.columns, strict=True)
-    }
+    """As a frame; texts as categories, which are named once, and nothing as objects that need not be."""
+    columns = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            column = column.dictionary_encode()
+        elif pa.types.is_decimal(column.type):
+            column = column.cast(pa.float64())
+        columns[name] = column
     table = pa.RecordBatch.from_pydict(columns)
     frame: pd.DataFrame = table.to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
     return frame
@@ -192,16 +203,40 @@ def open_dataset(path: Path) -> Any:
     files = parquet_files(path) if path.is_dir() else [path]
     if not files:
         raise ValueError(f"{path} holds no Parquet file ({', '.join(PARQUET)}): name the folder that does")
+    folders: dict[str, Any] = {}
+    if path.is_dir():
+        folders = {"partitioning": pads.HivePartitioning.discover(), "partition_base_dir": str(path)}
+    names = [str(file) for file in files]
     try:
-        partitioning = pads.HivePartitioning.discover()
-        return pads.dataset(
-            [str(file) for file in files],
-            format="parquet",
-            partitioning=partitioning,
-            partition_base_dir=str(path) if path.is_dir() else None,
-        )
+        of_first = pads.dataset(names, format="parquet", **folders)
+        return pads.dataset(names, _schema_of_all(of_first), format="parquet", **folders)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{path} cannot be read as Parquet ({first_line(error)}): write it anew") from error
+
+
+def _schema_of_all(dataset: Any) -> pa.Schema:
+    """The columns that all files have, in types that hold what each of them holds."""
+    first, *others = [(fragment.path, fragment.physical_schema) for fragment in dataset.get_fragments()]
+    known = set(first[1].names)
+    for path, schema in others:
+        lacking = known.symmetric_difference(schema.names)
+        if lacking:
+            name = min(lacking)
+            has, lacks = (first[0], path) if name in known else (path, first[0])
+            raise ValueError(
+                f"{lacks} has no column {name!r}, which {has} has: write files with the same columns, or "
+                "name some of them as a pyarrow.dataset"
+            )
+    try:
+        schema = pa.unify_schemas([first[1], *(schema for _, schema in others)], promote_options="permissive")
+    except pa.ArrowException as error:
+        raise ValueError(
+            f"the files hold different things in the same column ({first_line(error)}): write them alike"
+        ) from error
+    for field in dataset.schema:  # and those that folders' names say
+        if field.name not in known:
+            schema = schema.append(field)
+    return schema
 
 
 def holds_parquet(path: Path) -> bool:
@@ -211,6 +246,6 @@ def holds_parquet(path: Path) -> bool:
 
 def parquet_files(folder: Path) -> list[Path]:
     """Return the Parquet files of a folder and the folders in it, sorted; hidden ones are passed over."""
-    found = [file for ending in PARQUET for file in folder.rglob(f"*{ending}")]
+    found = [file for ending in PARQUET for file in folder.rglob(f"*{ending}") if file.is_file()]
     inside = [(file, file.relative_to(folder).parts) for file in found]
     return sorted(file for file, parts in inside if not any(part.startswith((".", "_")) for part in parts))

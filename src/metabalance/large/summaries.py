@@ -1,10 +1,11 @@
 """What an encoder must know of each column, gathered in one pass over rows that do not fit in memory.
 
-Whatever rare rows could decide is exact: missing values, whether a column varies, categories. Quantiles are
-those of a sample.
+Whatever rare rows could decide is exact: missing values, whether a column varies, categories (up to 131,072
+different ones). Quantiles are those of a sample.
 """
 
 import math
+import warnings
 from abc import ABC, abstractmethod
 from collections import Counter
 from typing import Any
@@ -21,9 +22,9 @@ from metabalance.estimators.categories import (
 )
 from metabalance.estimators.columns import BooleanColumn, Column, EmptyColumn, NumericColumn
 from metabalance.estimators.reading import Values, unsupported
+from metabalance.estimators.tables import LARGEST
 
-MOST_COUNTED = 2**20  # categories of a column; with more, those that are rare so far are no longer counted
-LARGEST = float(np.finfo(np.float32).max)
+MOST_COUNTED = 2**17  # categories of a column; with more, those that are rare so far are no longer counted
 
 
 class Summary(ABC):
@@ -44,9 +45,13 @@ class Summary(ABC):
     def add(self, series: Any, sampled: Values) -> None:
         """Look at further rows, of which those numbers belong to the sample."""
 
-    @abstractmethod
     def column(self, max_categories: int, coded: bool) -> Column:
-        """Return the record of the column; it had a value somewhere."""
+        """Return the record of the column."""
+        return self._record(max_categories, coded) if self.known else EmptyColumn()
+
+    @abstractmethod
+    def _record(self, max_categories: int, coded: bool) -> Column:
+        """The record of a column that had a value somewhere."""
 
     @property
     def missing(self) -> bool:
@@ -90,7 +95,7 @@ class NumericSummary(Summary):
         self.mean += gap * len(known) / total
         self.known = total
 
-    def column(self, max_categories: int, coded: bool) -> Column:
+    def _record(self, max_categories: int, coded: bool) -> Column:
         """Quantiles are of the sample; where that has none of the known values, their mean stands for all."""
         deviation = math.sqrt(self.squares / self.known) if self.low < self.high else 0.0
         sample = np.concatenate(self.sample)
@@ -111,17 +116,18 @@ class BooleanSummary(Summary):
         self.known += int(np.count_nonzero(~np.isnan(values)))
         self.true += int(np.nansum(values))
 
-    def column(self, max_categories: int, coded: bool) -> Column:
+    def _record(self, max_categories: int, coded: bool) -> Column:
         """The counts say it all."""
         return BooleanColumn.of(self.true / self.known, self.missing)
 
 
 class CategorySummary(Summary):
-    """Of categories: the rows of each; of more than a million categories, of the frequent ones (about)."""
+    """Of categories: the rows of each; of very many categories, of the frequent ones (about)."""
 
     def __init__(self, label: str) -> None:
         super().__init__(label)
         self.counts: Counter[str] = Counter()
+        self.too_many = False
 
     def add(self, series: Any, sampled: Values) -> None:
         """Look at categories."""
@@ -130,27 +136,25 @@ class CategorySummary(Summary):
         self.known += counts.total()
         self.counts.update(counts)
         if len(self.counts) > MOST_COUNTED:
+            self.too_many = True
             self.counts = Counter(dict(self.counts.most_common(MOST_COUNTED // 2)))
 
-    def column(self, max_categories: int, coded: bool) -> Column:
+    def _record(self, max_categories: int, coded: bool) -> Column:
         """As for a table in memory."""
         # Rows of categories that are no longer counted are those of the rarest.
         counts, rows = self.counts, self.counts.total() + self.rows - self.known
-        warn_of_doubtful_categories(counts, self.label)
+        if self.too_many:
+            warnings.warn(
+                f"{self.label} holds more than {MOST_COUNTED:,} different texts, like an identifier, of "
+                "which only the most frequent ones are told apart: drop it, or turn it into numbers",
+                UserWarning,
+                stacklevel=4,
+            )
+        else:
+            warn_of_doubtful_categories(counts, self.label)
         if coded and len(counts) > max_categories:
             return CodedColumn.of(counts, rows)
         return CategoryColumn.of(counts, rows, max_categories)
-
-
-class EmptySummary(Summary):
-    """Of a column whose type says that it has no values."""
-
-    def add(self, series: Any, sampled: Values) -> None:
-        """There is nothing to look at."""
-
-    def column(self, max_categories: int, coded: bool) -> Column:
-        """The empty one."""
-        return EmptyColumn()
 
 
 def summary_for(field: pa.Field) -> Summary:
@@ -166,21 +170,10 @@ def summary_for(field: pa.Field) -> Summary:
         return BooleanSummary(label)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return NumericSummary(label)
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind):
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_dictionary, pa.types.is_null)
+    if any(is_text(kind) for is_text in texts):
         return CategorySummary(label)
-    if pa.types.is_null(kind):
-        return EmptySummary(label)
     raise unsupported(label, kind)
-
-
-def refuse_large(summaries: list[Summary]) -> None:
-    """Raise ValueError if numbers are infinite, or beyond float32."""
-    large = [each.label for each in summaries if isinstance(each, NumericSummary) and each.too_large]
-    if large:
-        raise ValueError(
-            f"infinity or a value too large for float32 in {', '.join(large)}: correct these values, or make "
-            "them null to have them treated as missing"
-        )
 
 
 class LabelSummary:

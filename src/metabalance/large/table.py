@@ -8,8 +8,9 @@ from typing import Any
 
 import pyarrow.dataset as pads
 
+from metabalance.datasets.files import PARQUET
 from metabalance.large.converting import TEXT, to_parquet
-from metabalance.large.sources import PARQUET, Source, open_dataset
+from metabalance.large.sources import Source, open_dataset
 from metabalance.large.store import Store
 from metabalance.large.writing import open_store
 
@@ -25,9 +26,11 @@ class LargeTable:
     store is found again by the names, sizes and times of the files and by the columns: a later fit begins at
     once. If writing is broken off, the next fit goes on with it. ``fit(source, "target")`` means the same.
 
-    Medians and quartiles are those of up to 262,144 rows chosen at random; everything else that the encoder
-    learns is exact. Of the rows, up to 131,072 are held out, in the proportions of the classes, but 128 of
-    each class where ``validation_fraction`` allows it; all members of the default network hold out the same.
+    Medians and quartiles are those of up to 262,144 rows chosen at random, and columns with more than 131,072
+    different texts are counted roughly; everything else that the encoder learns is exact. About 131,072 rows
+    are held out at most, in the proportions of the classes, but 128 of each class where
+    ``validation_fraction`` allows it: scores that depend on class frequencies, such as average precision, are
+    then those of the held-out rows. All members of the default network hold out the same ones.
 
     Parameters
     ----------
@@ -39,8 +42,9 @@ class LargeTable:
         Columns that are not used.
     store : path-like, optional
         The folder of the stores: a store takes four bytes for each output of the encoder (of numbers, one
-        for each column) and row, and up to nine more for each row. By default what ``METABALANCE_STORE``
-        names, or ``~/.cache/metabalance``.
+        for each column) and row, and up to twelve more for each row. A text file's Parquet lies there, too.
+        By default what ``METABALANCE_STORE`` names, or ``~/.cache/metabalance``. Several machines may use the
+        same folder where its file system locks files for all of them.
     memory_budget : int, default=2**30
         Bytes that the rows of a strategy may take that looks at all of them, such as "smote".
 
@@ -75,6 +79,8 @@ class LargeTable:
             )
         if isinstance(self.drop, str):
             raise TypeError(f"drop must be a list of column names, got {self.drop!r}: write [{self.drop!r}]")
+        if not all(isinstance(name, str) for name in self.drop):
+            raise TypeError(f"drop must be a list of column names, got {self.drop!r:.80}")
         budget = self.memory_budget
         if isinstance(budget, bool) or not isinstance(budget, int) or budget < 0:
             raise ValueError(f"memory_budget must be a number of bytes, at least 0, got {budget!r}")
@@ -94,15 +100,15 @@ class LargeTable:
                 f"{type(target).__name__}"
             )
         folder = self._folder_of_stores()
-        source = Source.of(self._dataset(folder, target), target, list(self.drop))
+        source = Source.of(self._dataset(folder), target, list(self.drop))
         return open_store(source, folder, coded=coded, progress=progress)
 
-    def _dataset(self, folder: Path, target: str) -> Any:
+    def _dataset(self, folder: Path) -> Any:
         if isinstance(self.source, pads.Dataset):
             return self.source
         path = Path(self.source)
         if path.name.lower().endswith(TEXT):
-            path = to_parquet(path, folder, target)
+            path = to_parquet(path, folder)
         elif path.is_file() and path.suffix.lower() not in PARQUET:
             raise ValueError(
                 f"{path}: unknown kind of file; give one that ends in {', '.join((*PARQUET, *TEXT))}"

@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-import metabalance
 from metabalance.estimators.labels import encode_labels
-from metabalance.estimators.tables import TableEncoder
+from metabalance.estimators.tables import TableEncoder, refuse_large
 from metabalance.files import write_atomically
 from metabalance.large.sources import Source
 from metabalance.large.store import (
@@ -35,7 +34,7 @@ from metabalance.large.store import (
     read_facts,
     write_facts,
 )
-from metabalance.large.summaries import LabelSummary, refuse_large, summary_for
+from metabalance.large.summaries import LabelSummary, NumericSummary, summary_for
 from metabalance.sampling.permutations import Permutation
 
 SAMPLE_ROWS = 2**18  # that quantiles are taken of
@@ -69,9 +68,12 @@ def open_store(source: Source, folder: Path, *, coded: bool, progress: bool) -> 
     ValueError
         If the rows cannot be used, the store is damaged, or it cannot be written.
     """
-    identity = {**source.identity(), "coded": coded, "format": FORMAT, "metabalance": metabalance.__version__}
+    identity = {**source.identity(), "coded": coded, "format": FORMAT}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     place = folder / digest
+    whole = read_facts(place / ABOUT)
+    if whole is not None:  # perhaps in a folder that may be read only
+        return Store(place, whole)
     try:
         place.mkdir(parents=True, exist_ok=True)
         with FileLock(place / ".lock"):
@@ -91,6 +93,10 @@ def _write(source: Source, place: Path, identity: Mapping[str, Any], coded: bool
         write_facts(place / FOUND, facts, identity)
     _check_room(place, facts)
     _encode(source, place, facts, progress)
+    if {**identity, **source.identity()} != identity:
+        for name in (FOUND, DONE):
+            (place / name).unlink()
+        raise ValueError(CHANGED)
     _index(place, facts)
     write_facts(place / ABOUT, facts, identity)
     for name in (FOUND, DONE):
@@ -112,13 +118,14 @@ def _find(source: Source, batches: Batches, coded: bool) -> Facts:
         for summary, name in zip(summaries, source.features, strict=True):
             summary.add(frame[name], sampled)
         first += len(frame)
-    refuse_large(summaries)
-    try:  # as a column, whose texts are objects here as in a table in memory
-        classes, codes = encode_labels(pd.Series(labels.labels()).to_numpy())
+    refuse_large([each.label for each in summaries if isinstance(each, NumericSummary) and each.too_large])
+    names = pd.Series(labels.labels()).to_numpy()  # texts as objects, as in a table in memory
+    try:
+        classes, codes = encode_labels(np.tile(names, 3))  # more rows than classes, or they would not be such
     except (TypeError, ValueError) as error:
         raise type(error)(f"{source.target!r}, the column to predict: {error}") from error
     counts = np.zeros(len(classes), dtype=np.int64)
-    counts[codes] = list(labels.counts.values())
+    counts[codes[: len(names)]] = list(labels.counts.values())
     encoder = TableEncoder(coded=coded).with_columns(summaries, source.features)
     if not any(column.outputs for column in encoder.columns_):
         warnings.warn("no column of the table holds anything to learn from", UserWarning, stacklevel=2)
@@ -149,8 +156,8 @@ def _check_room(place: Path, facts: Facts) -> None:
 
 def _encode(source: Source, place: Path, facts: Facts, progress: bool) -> None:
     """Append all rows that are not written yet."""
-    done = _rows_done(place)
     widths = {ROWS: 4 * facts.encoder.n_outputs_, CODES: facts.codes_dtype.itemsize}
+    done = _rows_done(place, widths)
     labels = pd.Index(facts.classes)
     with ExitStack() as stack:
         files: dict[str, BinaryIO] = {}
@@ -160,7 +167,7 @@ def _encode(source: Source, place: Path, facts: Facts, progress: bool) -> None:
             files[name].truncate(done * width)  # what a process wrote that was killed before it said so
             files[name].seek(done * width)
         saved = time.monotonic()
-        for frame, target in _shown(source, done, "encoding", progress):
+        for frame, target in _shown(source, done, f"encoding, to {place}", progress):
             files[ROWS].write(facts.encoder.transform(frame).data)
             codes = labels.get_indexer(target.to_numpy())
             if (codes < 0).any():
@@ -175,11 +182,14 @@ def _encode(source: Source, place: Path, facts: Facts, progress: bool) -> None:
         raise ValueError(CHANGED)
 
 
-def _rows_done(place: Path) -> int:
+def _rows_done(place: Path, widths: Mapping[str, int]) -> int:
+    """How many rows are written, as far as the files are there."""
     try:
-        return int(json.loads((place / DONE).read_bytes())["rows"])
+        done = int(json.loads((place / DONE).read_bytes())["rows"])
+        sizes = {name: (place / name).stat().st_size for name in widths}
     except FileNotFoundError:
         return 0
+    return done if all(sizes[name] >= done * width for name, width in widths.items()) else 0
 
 
 def _say_done(place: Path, files: Mapping[str, BinaryIO], done: int) -> None:

@@ -15,6 +15,7 @@ from torch import Generator, Tensor
 from metabalance.sampling.permutations import AT_ONCE, ComputedOrder, Permutation
 
 LONG = 2**22  # rows of a pass, beyond which its order is not kept in memory
+FEW_CLASSES = 64  # of which subsets are computed one class after the other
 
 Numbers = Callable[[Tensor], Tensor]
 """Returns the row numbers at some places of all rows, or of all rows class after class."""
@@ -77,7 +78,7 @@ class Undersampled:
 
     def order(self, generator: Generator) -> Tensor | ComputedOrder:
         """Draw the subsets of every pass and mix them."""
-        if self.size > LONG:
+        if self.size > LONG and len(self._counts) <= FEW_CLASSES:
             return self._computed(generator)
         passes = _passes_at_once(self.size)
         chosen = [

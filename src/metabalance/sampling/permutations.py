@@ -2,6 +2,7 @@
 
 An order is a Feistel network over a square of numbers at least as large as the range [1]_: a permutation,
 whatever its round function is, that needs no memory. Numbers outside the range are sent through it again.
+Each place is even, and each pair of places nearly; not all of the n! orders of a small range can come.
 
 References
 ----------
@@ -92,7 +93,7 @@ class ComputedOrder:
         return self._length
 
     def __getitem__(self, places: slice) -> Tensor:
-        """Return the numbers at consecutive places, int64."""
+        """Return the numbers at consecutive places (the slice's step is 1), int64."""
         start, stop, _ = places.indices(self._length)
         if not self._start <= start <= stop <= self._start + len(self._piece):
             end = max(stop, min(start + AT_ONCE, self._length))

@@ -97,6 +97,8 @@ def load_data(
         If the labels are not integers or X cannot be a tensor.
     """
     if isinstance(X, StoredTable):
+        if y is not None or balance_by is not None:
+            raise ValueError("a stored table has its labels, and balances these: leave out y and balance_by")
         return X
     if y is None:
         raise TypeError("y is None: give the class of each row")

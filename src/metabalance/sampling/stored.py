@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 ROWS_AT_ONCE = 65_536
+CUT_SHORT = "it has been cut short while it was read"
 
 
 class StoredRows:
@@ -71,8 +72,11 @@ class StoredRows:
     def index_select(self, dim: int, index: Tensor) -> Tensor:
         """Return rows by their numbers; ``dim`` is 0."""
         file, size = self._file, self._row_bytes
-        found = b"".join([os.pread(file, size, start) for start in (index.cpu() * size).tolist()])
-        return self._tensor(found, len(index))
+        found = b"".join([os.pread(file, size, start) for start in (index.cpu().long() * size).tolist()])
+        if len(found) != len(index) * size:
+            raise self._damaged(CUT_SHORT)
+        rows = np.frombuffer(bytearray(found), dtype=self._dtype).reshape(len(index), *self.shape[1:])
+        return torch.from_numpy(rows).to(self.device)
 
     def __getitem__(self, rows: Any) -> Tensor:
         """Return the rows of a slice, or with these numbers."""
@@ -81,13 +85,13 @@ class StoredRows:
         start, stop, step = rows.indices(len(self))
         if step != 1:
             return self.index_select(0, torch.arange(start, stop, step))
-        count = max(0, stop - start)
-        return self._tensor(os.pread(self._file, count * self._row_bytes, start * self._row_bytes), count)
-
-    def _tensor(self, found: bytes, count: int) -> Tensor:
-        if len(found) != count * self._row_bytes:
-            raise self._damaged("it has been cut short while it was read")
-        rows = np.frombuffer(bytearray(found), dtype=self._dtype).reshape(count, *self.shape[1:])
+        rows = np.empty((max(0, stop - start), *self.shape[1:]), dtype=self._dtype)
+        unread, place = memoryview(rows).cast("B") if rows.size else memoryview(b""), start * self._row_bytes
+        while len(unread):  # the system reads two gigabytes at most at a time
+            count = os.preadv(self._file, [unread], place)
+            if not count:
+                raise self._damaged(CUT_SHORT)
+            unread, place = unread[count:], place + count
         return torch.from_numpy(rows).to(self.device)
 
     def _damaged(self, reason: str) -> ValueError:

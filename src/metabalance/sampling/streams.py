@@ -38,10 +38,9 @@ class BatchStream:
     Parameters
     ----------
     X : array or tensor, shape (n, …), or StoredTable
-        Rows, or a table in files that has its labels (see `metabalance.LargeTable`); ``y`` is None then, and
-        the device is the table's. Any dtype that a tensor can hold and any shape for the index strategies;
-        finite floats of shape (n, features) for those that look at X (see `resample`). Not copied where it is
-        on the device already.
+        Rows, or a `metabalance.sampling.stored.StoredTable`, which has its labels and device; ``y`` is None
+        then. Any dtype that a tensor can hold and any shape for the index strategies; finite floats of shape
+        (n, features) for those that look at X (see `resample`). Not copied where it is on the device already.
     y : array or tensor of int, shape (n,)
         Class ids, any integers, at least two classes.
     strategy : str or object with ``fit_resample``, default="natural"

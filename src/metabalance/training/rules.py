@@ -22,7 +22,7 @@ from metabalance.training.prediction import rows_per_chunk
 
 STATISTICS_ROWS = 1024  # at least, that BatchNorm's statistics for predictions are taken from
 ADAPTED_ROWS = 2048  # at most, that a step to θ' is taken on where BatchNorm looks at batches
-MOST_ADAPTED_ROWS = 2**18  # at most, otherwise
+MOST_ADAPTED_ROWS = 2**18  # at most, of a table in files
 SEED = 0  # of these rows: the same ones after every epoch, so that its scores can be compared
 
 
@@ -206,7 +206,7 @@ class MetaBalance(UpdateRule):
         """Return θ', one inner step on rows of the support stream away, with BatchNorm's statistics there.
 
         With BatchNorm the step is taken by support batches and as the meta steps take it. Otherwise it is
-        taken on all rows at once, or on 262,144 of them that the support stream draws.
+        taken on all rows at once; of a table in files, on 262,144 of them that the support stream draws.
         """
         step = partial(adapt, self.module, self.meta.loss_fn, inner_lr=self.meta.inner_lr)
         rows = self.stream.support.again(SEED)
@@ -215,9 +215,10 @@ class MetaBalance(UpdateRule):
             few = max(size, min(ADAPTED_ROWS, len(train)))
             parameters = step(data=rows.read(few), batch_size=size)
             return parameters | self._statistics(parameters)
-        few = min(MOST_ADAPTED_ROWS, len(train))
-        if few == len(train) and rows.strategy == "natural" and isinstance(train, PartInMemory):
+        if not isinstance(train, PartInMemory):
+            data = rows.read(min(MOST_ADAPTED_ROWS, len(train)))
+        elif rows.strategy == "natural":
             data = train.x, train.y  # which are these rows: no copy is made of them
         else:
-            data = rows.read(few)
+            data = rows.read(len(train))
         return step(data=data, chunk_size=rows_per_chunk(self.module, data[0]))
