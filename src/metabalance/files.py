@@ -3,6 +3,8 @@
 import glob
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -30,6 +32,28 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | memoryview) 
     except OSError as error:
         raise ValueError(f"cannot write {path} ({error.strerror}); choose a path you can write to") from error
     return path
+
+
+@contextmanager
+def replaced_when_whole(path: Path) -> Iterator[Path]:
+    """Give a file to write beside another one, and put it in its place at the end, if nothing fails.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be written.
+    """
+    place = Path(os.path.realpath(path))  # a link stays one
+    unfinished = place.with_name(f".{os.getpid()}-{place.name}")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield unfinished
+            unfinished.replace(place)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise ValueError(f"cannot write {path} ({error.strerror}); choose a path you can write to") from error
 
 
 def remove_unfinished(path: str | os.PathLike[str]) -> None:

@@ -154,3 +154,9 @@ def test_parts_without_rows_and_gaps_in_whole_numbers(run, model, people, tmp_pa
     empty = run("predict", model, folder, "--out", tmp_path / "none.csv")
     assert empty.exit_code == 0, empty.stderr
     assert "0 rows" in empty.stdout
+
+
+def test_a_forgotten_target_is_asked_for(run, parts) -> None:
+    result = run("fit", parts, "--out", "model")
+    assert result.exit_code == 2
+    assert "is a folder of Parquet files: name the column to predict with --target" in result.stderr

@@ -67,3 +67,12 @@ def test_written_tables_read_back(tmp_path: Path, name: str) -> None:
     else:
         back = pd.read_csv(path, compression="gzip" if name.lower().endswith(".gz") else None)
     pd.testing.assert_frame_equal(back, frame)
+
+
+def test_what_was_there_stays_where_a_table_cannot_be_written(tmp_path: Path) -> None:
+    path = tmp_path / "scored.parquet"
+    path.write_text("known")
+    with pytest.raises(Exception, match="mixed"):
+        write_table(pd.DataFrame({"mixed": ["text", 1, b"bytes"]}), path)
+    assert path.read_text() == "known"
+    assert [file.name for file in tmp_path.iterdir()] == ["scored.parquet"]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from metabalance.datasets import read_table
@@ -18,11 +19,11 @@ TEXT = (
 )
 
 
-@pytest.mark.parametrize("name", ["rows.csv", "rows.csv.gz", "ROWS.TSV"])
+@pytest.mark.parametrize("name", ["rows.csv", "rows.csv.gz", "ROWS.CSV.GZ", "ROWS.TSV"])
 def test_text_becomes_what_read_table_makes_of_it(tmp_path: Path, name: str) -> None:
     text = TEXT.replace(",", "\t").replace("Bern\t", "Bern,") if "TSV" in name else TEXT
     content = text.encode()
-    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.lower().endswith("gz") else content)
     converted = to_parquet(tmp_path / name, tmp_path / "stores")
     frame, expected = pd.read_parquet(converted), read_table(tmp_path / name)
     assert frame["amount"].dtype == float
@@ -70,6 +71,18 @@ def test_a_later_row_may_show_that_a_column_is_text(tmp_path: Path, monkeypatch)
     assert left == [".lock", ".parquet"]
 
 
+def test_one_core_learns_of_other_types_as_well(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(converting, "BLOCK_BYTES", 64)
+    (tmp_path / "rows.csv").write_text("\n".join(["a,late", *["1,0"] * 40, "1.5,1"]))
+    threads = pa.cpu_count()
+    try:
+        pa.set_cpu_count(1)
+        frame = pd.read_parquet(to_parquet(tmp_path / "rows.csv", tmp_path))
+    finally:
+        pa.set_cpu_count(threads)
+    assert frame["a"].tolist() == [1.0] * 40 + [1.5]
+
+
 def test_columns_without_a_name_are_called_as_in_memory(tmp_path: Path) -> None:
     pd.DataFrame({"a": [1.0, 2.0], "late": [0, 1]}).to_csv(tmp_path / "rows.csv")
     with pytest.warns(UserWarning, match=r"the first column has no name"):
@@ -94,9 +107,10 @@ def test_packed_files_that_are_damaged(tmp_path: Path, keep: int) -> None:
         (b"", r"rows.csv is empty"),
         (b"PAR1....", r"seems to hold Parquet: name it .parquet"),
         (b"a;b\n1;2\n", r"seems to be separated by semicolons"),
+        (b"a,b\r1,2\r", r"rows.csv cannot be read as a table .*: correct its first line"),
         (b"a,a\n1,2\n", r"column names occur more than once: 'a'"),
         (b"a,b\n1,2,3\n", r"cannot be read as a table .*Expected 2 columns, got 3"),
-        (b"a,b\n\xff\xfe\xfa,2\n", r"cannot be read as a table .*UTF8"),
+        (b"a,b\n\xff\xfe\xfa,2\n", r"rows.csv is not UTF-8 text: save it"),
         (b"\xff\xfe\xfa,b\n1,2\n", r"is damaged|is not UTF-8 text|UTF-16"),
         ("größe,b\n1,2\n".encode("latin-1"), r"rows.csv is not UTF-8 text .*: save it with that encoding"),
     ],

@@ -71,9 +71,43 @@ def test_folders_that_say_a_value_are_a_column(frame, tmp_path: Path) -> None:
 
 def test_a_data_set_of_another_format(frame, tmp_path: Path) -> None:
     frame.to_csv(tmp_path / "rows.csv", index=False)
-    source = Source.of(pads.dataset(tmp_path / "rows.csv", format="csv"), "late", [])
-    assert source.n_rows == 50
-    assert joined(source)[0]["a"].tolist() == frame["a"].tolist()
+    with pytest.raises(TypeError, match=r"the data set is of csv files: name a text file by its path"):
+        Source.of(pads.dataset(tmp_path / "rows.csv", format="csv"), "late", [])
+
+
+def test_a_data_set_whose_schema_loses_something(frame, tmp_path: Path) -> None:
+    frame.to_parquet(tmp_path / "0.parquet")
+    frame.assign(late=np.arange(50) % 3).to_parquet(tmp_path / "1.parquet")
+    with pytest.raises(
+        ValueError, match=r"1.parquet holds int64 in column 'late', which the data set takes for bool"
+    ):
+        Source.of(pads.dataset(tmp_path, format="parquet"), "late", [])
+    frame.drop(columns="city").to_parquet(tmp_path / "1.parquet")
+    dataset = pads.dataset(tmp_path, format="parquet")
+    with pytest.raises(ValueError, match=r"1.parquet has no column 'city'"):
+        Source.of(dataset, "late", [])
+    assert Source.of(dataset, "late", ["city"]).n_rows == 100
+
+
+def test_links_and_endings_of_any_case(frame, tmp_path: Path) -> None:
+    for name in ("real", "rows"):
+        (tmp_path / name).mkdir()
+    frame[:10].to_parquet(tmp_path / "rows" / "a.parquet")
+    frame[10:20].to_parquet(tmp_path / "rows" / "b.PARQUET")
+    frame[20:].to_parquet(tmp_path / "real" / "c.parquet")
+    (tmp_path / "rows" / "more").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / "back").symlink_to(tmp_path / "rows")
+    assert source_of(tmp_path / "rows").n_rows == 50
+    (tmp_path / "rows" / "gone.parquet").symlink_to(tmp_path / "nowhere.parquet")
+    with pytest.raises(ValueError, match=r"gone.parquet"):
+        source_of(tmp_path / "rows")
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.int64()), pa.binary(), pa.timestamp("s")])
+def test_labels_of_a_type_that_is_none(kind, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"a": [1.0], "y": pa.array([None], kind)}), tmp_path / "rows.parquet")
+    with pytest.raises(TypeError, match=r"'y', the column to predict, has dtype"):
+        source_of(tmp_path / "rows.parquet", target="y")
 
 
 def test_row_names_that_pandas_has_written_are_no_feature(frame, tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.dataset as pads
+import pyarrow.parquet as pq
 import pytest
 from sklearn.base import clone
 
@@ -170,6 +173,10 @@ def test_what_is_no_table(X, y, error, message, monkeypatch, tmp_path: Path) -> 
     [
         ({"source": [[1.0]]}, TypeError, r"source must be a path or a pyarrow.dataset.Dataset"),
         ({"source": "a.parquet", "drop": [3]}, TypeError, r"drop must be a list of column names, got \[3\]"),
+        ({"source": ""}, ValueError, r"source is an empty text"),
+        ({"source": "a.parquet", "drop": iter(["a"])}, TypeError, r"drop must be a list of column names"),
+        ({"source": "a.parquet", "drop": None}, TypeError, r"drop must be a list of column names, got None"),
+        ({"source": "a.parquet", "store": 5}, TypeError, r"store must be a folder or None, got 5"),
         ({"source": "a.parquet", "drop": "id"}, TypeError, r"drop must be a list .* write \['id'\]"),
         (
             {"source": "a.parquet", "memory_budget": -1},
@@ -204,6 +211,22 @@ def test_adapted_parameters_take_some_of_the_rows(file, rows, monkeypatch) -> No
     assert (clone(net).fit(table(file), "state").predict_proba(rows[0]) != whole).any()
     memory = clone(net).fit(*rows).predict_proba(rows[0])  # where all rows count, whatever is said of files
     np.testing.assert_allclose(memory, whole, rtol=1e-4)
+
+
+def test_the_name_of_a_column_goes_with_a_table_in_files(rows) -> None:
+    with pytest.raises(TypeError, match=r"y='state' names a column, but X is no table in files"):
+        NeuralClassifier().fit(rows[0], "state")
+
+
+def test_half_floats_and_decimals(tmp_path: Path) -> None:
+    labels = pa.array([Decimal(number % 2) for number in range(60)], pa.decimal128(3, 0))
+    halves = pa.array(np.arange(60, dtype=np.float16))
+    pq.write_table(pa.table({"a": halves, "y": halves, "z": labels}), tmp_path / "rows.parquet")
+    net = NeuralClassifier(max_epochs=1, random_state=0, early_stopping=False)
+    net.fit(LargeTable(tmp_path / "rows.parquet", drop=["z"], store=tmp_path), "y")
+    assert net.classes_.tolist() == list(range(60))
+    with pytest.raises(ValueError, match=r"'z', the column to predict: Unknown label type"):
+        net.fit(LargeTable(tmp_path / "rows.parquet", store=tmp_path), "z")
 
 
 def test_groups_need_rows_in_memory(file) -> None:

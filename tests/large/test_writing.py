@@ -139,7 +139,7 @@ def test_quantiles_of_a_sample(tmp_path: Path, monkeypatch) -> None:
 
 def test_there_must_be_room(source, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 100, 100))
-    with pytest.raises(ValueError, match=r"the encoded rows take .* more than the .* GB that are free"):
+    with pytest.raises(ValueError, match=r"the encoded rows take .* more than the .* that are free"):
         opened(source, tmp_path / "stores")
     monkeypatch.undo()
     opened(source, tmp_path / "stores")
@@ -158,6 +158,27 @@ def test_files_of_a_store_that_were_cut_short(source, tmp_path: Path, name: str)
         file.truncate(10)
     with pytest.raises(ValueError, match=r"is damaged, it holds 10 bytes .* delete its folder"):
         store.table(torch.empty(0, dtype=torch.int64), CPU, 0)
+
+
+@pytest.mark.parametrize("name", [stores.CODES, stores.BY_CLASS])
+def test_numbers_of_a_store_that_were_changed(source, tmp_path: Path, name: str) -> None:
+    store = opened(source, tmp_path)
+    content = bytearray((store.folder / name).read_bytes())
+    content[100:104] = b"\xff" * 4
+    (store.folder / name).write_bytes(content)
+    with pytest.raises(ValueError, match=r"is damaged, its numbers are others: delete its folder"):
+        store.table(torch.empty(0, dtype=torch.int64), CPU, 0)
+
+
+@pytest.mark.parametrize("said", ["", "{}", '{"rows": -5}', '{"rows": "many"}'])
+def test_what_was_said_in_a_damaged_way_counts_as_nothing(source, tmp_path, said, monkeypatch) -> None:
+    monkeypatch.setattr(writing, "_index", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        opened(source, tmp_path)
+    monkeypatch.undo()
+    (done,) = tmp_path.glob(f"*/{writing.DONE}")
+    done.write_text(said)
+    assert opened(source, tmp_path).facts.n_rows == 300
 
 
 def test_a_description_that_was_changed(source, tmp_path: Path) -> None:
@@ -230,7 +251,7 @@ def test_one_class_and_columns_that_say_nothing(tmp_path: Path) -> None:
 
 
 def test_bars_say_how_far_it_is(source, tmp_path: Path, capsys) -> None:
-    open_store(source, tmp_path / "stores", coded=False, progress=True)
+    open_store(source, tmp_path / "[red]" / "[", coded=False, progress=True)
     shown = capsys.readouterr()
     assert "reading" in shown.err
     assert "300/300 rows" in shown.err

@@ -47,7 +47,9 @@ def load_data(
         If DATA is neither a file, a folder nor a built-in name.
     """
     wanted = groups or {}
-    if target is not None and is_folder_of_parquet(data):
+    if target is None and is_folder_of_parquet(data):
+        raise ValueError(f"{data} is a folder of Parquet files: name the column to predict with --target")
+    if is_folder_of_parquet(data):
         raise ValueError(
             f"{data} is a folder of Parquet files, which only `fit` and `predict` read: give one file"
         )

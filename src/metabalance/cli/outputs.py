@@ -9,6 +9,7 @@ import typer
 
 from metabalance import Checkpoint
 from metabalance.estimators.model_files import DESCRIPTION_FILE
+from metabalance.files import replaced_when_whole
 from metabalance.large.sources import holds_parquet
 
 ENDINGS = (".csv", ".csv.gz", ".parquet")
@@ -84,11 +85,12 @@ def check_table_path(path: Path, source: str) -> None:
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
     """Write a table in the format of its file ending; the folder is made if need be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.name.lower().endswith(".parquet"):
-        frame.to_parquet(path, index=False)
-    else:
-        frame.to_csv(path, index=False, compression="gzip" if path.name.lower().endswith(".gz") else None)
+    with replaced_when_whole(path) as unfinished:
+        if path.name.lower().endswith(".parquet"):
+            frame.to_parquet(unfinished, index=False)
+        else:
+            packed = "gzip" if path.name.lower().endswith(".gz") else None
+            frame.to_csv(unfinished, index=False, compression=packed)
 
 
 def say_what_is_written(paths: list[Path]) -> None:

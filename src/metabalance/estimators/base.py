@@ -291,6 +291,8 @@ class ImbalancedClassifier(PredictingNetwork, ABC):
                 coded=self.module is None,
                 progress=bool(self.verbose),
             )
+        if isinstance(y, str):
+            raise TypeError(f"y={y!r} names a column, but X is no table in files: pass the labels themselves")
         return prepare_rows(
             X,
             y,

@@ -1,5 +1,6 @@
 """A text file as Parquet, in one pass that never holds more than a piece of it."""
 
+import csv
 import gzip
 import hashlib
 import os
@@ -22,7 +23,9 @@ TEXT = (".csv.gz", ".csv", ".tsv")
 MISSING = "#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL|NaN|None|n/a|nan|null"
 BLOCK_BYTES = 2**25  # of which the types of the columns are taken
 ROW_GROUP = 2**18
-UNFIT = re.compile(r"In CSV column #(\d+): CSV conversion error to (\w+).*: invalid value '(.*)'", re.DOTALL)
+UNFIT = re.compile(
+    r"In CSV column #(\d+): (?:Row #\d+: )?CSV conversion error to (\w+).*: invalid value '(.*)'", re.DOTALL
+)
 
 Types = dict[str, pa.DataType]
 
@@ -46,12 +49,13 @@ def to_parquet(path: Path, folder: Path) -> Path:
     check_start(path, ending)
     about = path.stat()
     digest = hashlib.sha256(f"{path.name} {about.st_size} {about.st_mtime_ns}".encode()).hexdigest()[:16]
-    converted = folder / f"{path.name[: -len(ending)]}-{digest}.parquet"
+    # Hidden, so that it is no part of a table whose folder this may be.
+    converted = folder / f".{path.name[: -len(ending)]}-{digest}.parquet"
     if converted.exists():  # perhaps in a folder that may be read only
         return converted
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f".{converted.name}.lock"):
+        with FileLock(folder / f"{converted.name}.lock"):
             if not converted.exists():
                 _convert(_Text(path, "\t" if ending == ".tsv" else ","), converted)
                 # The store is known by this time, so that a file converted anew finds its old store.
@@ -70,15 +74,23 @@ class _Text:
     path: Path
     separator: str
 
+    @property
+    def packed(self) -> bool:
+        """Whether it is a gzip file."""
+        return self.path.suffix.lower() == ".gz"
+
     def header(self) -> list[str]:
         """The names of the columns."""
-        packed = self.path.suffix.lower() == ".gz"
         try:
-            with gzip.open(self.path) if packed else open(self.path, "rb") as lines:
+            with gzip.open(self.path) if self.packed else open(self.path, "rb") as lines:
                 return check_header(self.path, lines, self.separator)
         except UnicodeDecodeError as error:
             raise ValueError(
                 f"{self.path} is not UTF-8 text ({error.reason}): save it with that encoding"
+            ) from error
+        except csv.Error as error:
+            raise ValueError(
+                f"{self.path} cannot be read as a table ({error}): correct its first line"
             ) from error
         except (OSError, EOFError, zlib.error) as error:
             raise self._damaged(error) from error
@@ -87,7 +99,7 @@ class _Text:
         """All rows, at least one batch; columns are of these types, or of those that the first rows tell."""
         try:
             with pacsv.open_csv(
-                pa.input_stream(self.path, compression="detect"),
+                pa.input_stream(self.path, compression="gzip" if self.packed else None),
                 read_options=pacsv.ReadOptions(block_size=BLOCK_BYTES),
                 parse_options=pacsv.ParseOptions(delimiter=self.separator, newlines_in_values=True),
                 convert_options=pacsv.ConvertOptions(
@@ -111,12 +123,14 @@ def _convert(text: _Text, converted: Path) -> None:
     """Write the rows, again where it turns out that a column needs another type."""
     header = text.header()
     types: Types = {}
-    unfinished = converted.with_name(f".{converted.name}.tmp")
+    unfinished = converted.with_name(f"{converted.name}.tmp")
     try:
         while wider := _write(text, header, types, unfinished):
             types |= wider
         unfinished.replace(converted)
     except pa.ArrowException as error:
+        if "invalid UTF8" in str(error):
+            raise ValueError(f"{text.path} is not UTF-8 text: save it with that encoding") from error
         raise ValueError(
             f"{text.path} cannot be read as a table ({first_line(error)}): correct that row"
         ) from error

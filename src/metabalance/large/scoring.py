@@ -1,9 +1,7 @@
 """A Parquet file, or a folder of them, scored piece by piece."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metabalance.datasets.files import first_line
+from metabalance.files import replaced_when_whole
 from metabalance.large.sources import A_LITTLE, BATCH_ROWS, index_columns, open_dataset
 
 # So that gaps make no fractions of them, in one part of a text file and not in another.
@@ -44,21 +43,12 @@ def score_parquet(source: Path, out: Path, predict: Predict) -> Counter[Any]:
         If the source cannot be read, or the file not written.
     """
     counts: Counter[Any] = Counter()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = out.with_name(f".{os.getpid()}-{out.name}")
-    try:
-        with _Writer(unfinished) as writer:
-            for batch, frame in _pieces(source):
-                added = predict(frame)
-                found = added.iloc[:, 0].value_counts()
-                counts.update(dict(zip(found.index.tolist(), found.tolist(), strict=True)))
-                writer.write(batch, frame, added)
-        unfinished.replace(out)
-    except OSError as error:
-        raise ValueError(f"cannot write {out} ({error.strerror}); choose a path you can write to") from error
-    finally:
-        with suppress(FileNotFoundError):
-            unfinished.unlink()
+    with replaced_when_whole(out) as unfinished, _Writer(unfinished) as writer:
+        for batch, frame in _pieces(source):
+            added = predict(frame)
+            found = added.iloc[:, 0].value_counts()
+            counts.update(dict(zip(found.index.tolist(), found.tolist(), strict=True)))
+            writer.write(batch, frame, added)
     return counts
 
 

@@ -1,5 +1,6 @@
 """A table in files as one stream of batches, in an order that is always the same."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,15 +12,28 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 
 from metabalance.datasets.files import PARQUET, first_line, likely_names
+from metabalance.estimators.reading import unsupported
 
 BATCH_ROWS = 65_536
 # Parquet files are read a little at a time: a part of a file may be as large as the whole table.
 A_LITTLE = pads.ParquetFragmentScanOptions(use_buffered_stream=True, pre_buffer=False)
 
 
+LABELS = (
+    pa.types.is_boolean,
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_dictionary,
+    pa.types.is_null,
+)
+
+
 @dataclass(frozen=True)
 class Piece:
-    """A part of a data set that can be read on its own: a row group of a Parquet file, or a whole file."""
+    """A part of a data set that can be read on its own: a row group of a file."""
 
     fragment: Any
     rows: int
@@ -62,13 +76,16 @@ class Source:
                 raise ValueError(f"{what}={name!r}: the table has no such column; {hint}")
         if target in drop:
             raise ValueError(f"drop={target!r}: this is the target column")
+        labels = dataset.schema.field(target).type
+        if not any(is_kind(labels) for is_kind in LABELS):
+            raise unsupported(f"{target!r}, the column to predict,", labels)
         left_out = {target, *drop, *index_columns(dataset.schema)}
         features = [name for name in names if name not in left_out]
         if not features:
             raise ValueError(
                 f"no column is left besides the target {target!r}: there is nothing to learn from"
             )
-        return cls(dataset, target, features, _pieces(dataset))
+        return cls(dataset, target, features, _pieces(dataset, [*features, target]))
 
     @cached_property
     def n_rows(self) -> int:
@@ -92,7 +109,7 @@ class Source:
                     rest = batch.slice(first)
                     first = max(0, first - len(batch))
                     if len(rest):
-                        frame = _to_pandas(rest)
+                        frame = _to_pandas(rest, self.target)
                         yield frame[self.features], frame[self.target]
             except (pa.ArrowException, OSError) as error:
                 raise ValueError(
@@ -100,13 +117,12 @@ class Source:
                 ) from error
 
     def _read(self, piece: Piece) -> Iterator[pa.RecordBatch]:
-        options = {"fragment_scan_options": A_LITTLE} if _is_parquet(piece.fragment) else {}
         yield from piece.fragment.to_batches(
             schema=self.dataset.schema,
             columns=[*self.features, self.target],
             batch_size=BATCH_ROWS,
             batch_readahead=2,
-            **options,
+            fragment_scan_options=A_LITTLE,
         )
 
     def identity(self) -> dict[str, Any]:
@@ -135,7 +151,7 @@ class Source:
         }
 
 
-def _pieces(dataset: Any) -> list[Piece]:
+def _pieces(dataset: Any, used: list[str]) -> list[Piece]:
     try:
         fragments = list(dataset.get_fragments())
     except ValueError as error:
@@ -149,12 +165,15 @@ def _pieces(dataset: Any) -> list[Piece]:
             raise TypeError(
                 "the data set is in memory: pass the rows themselves, dataset.to_table().to_pandas()"
             )
+        if not isinstance(fragment, pads.ParquetFileFragment):
+            raise TypeError(
+                f"the data set is of {fragment.format.default_extname} files: name a text file by its path, "
+                "or write the rows as Parquet"
+            )
         try:
-            if _is_parquet(fragment):
-                groups = zip(fragment.split_by_row_group(), fragment.row_groups, strict=True)
-                pieces += [Piece(part, group.num_rows) for part, group in groups]
-            else:
-                pieces.append(Piece(fragment, fragment.count_rows()))
+            _check_holds(dataset.schema, fragment, used)
+            groups = zip(fragment.split_by_row_group(), fragment.row_groups, strict=True)
+            pieces += [Piece(part, group.num_rows) for part, group in groups]
         except (pa.ArrowException, OSError) as error:
             raise ValueError(
                 f"{fragment.path} cannot be read ({first_line(error)}): write it anew"
@@ -162,8 +181,34 @@ def _pieces(dataset: Any) -> list[Piece]:
     return pieces
 
 
-def _is_parquet(fragment: Any) -> bool:
-    return isinstance(fragment, pads.ParquetFileFragment)
+def _check_holds(schema: pa.Schema, fragment: Any, used: list[str]) -> None:
+    """Raise ValueError unless a file has the columns of a data set, and nothing in them that these lose."""
+    own = fragment.physical_schema
+    named_by_folders = str(fragment.partition_expression)
+    for name in used:
+        wanted = schema.field(name).type
+        if name in own.names:
+            kind = own.field(name).type
+            if kind != wanted and not _widens(kind, wanted):
+                raise ValueError(
+                    f"{fragment.path} holds {kind} in column {name!r}, which the data set takes for "
+                    f"{wanted}: write the files alike, or give the data set a schema that holds both"
+                )
+        elif name not in named_by_folders:
+            raise ValueError(
+                f"{fragment.path} has no column {name!r}, which other files have: write them alike"
+            )
+
+
+def _widens(kind: pa.DataType, wanted: pa.DataType) -> bool:
+    """Whether a type holds whatever another one holds."""
+    try:
+        both = pa.unify_schemas(
+            [pa.schema([("x", kind)]), pa.schema([("x", wanted)])], promote_options="permissive"
+        )
+    except pa.ArrowException:
+        return False
+    return bool(both.field("x").type == wanted)
 
 
 def index_columns(schema: pa.Schema) -> list[str]:
@@ -172,14 +217,16 @@ def index_columns(schema: pa.Schema) -> list[str]:
     return [name for name in described.get("index_columns", []) if isinstance(name, str)]
 
 
-def _to_pandas(batch: pa.RecordBatch) -> pd.DataFrame:
+def _to_pandas(batch: pa.RecordBatch, target: str) -> pd.DataFrame:
     """As a frame; texts as categories, which are named once, and nothing as objects that need not be."""
     columns = {}
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
             column = column.dictionary_encode()
-        elif pa.types.is_decimal(column.type):
+        elif pa.types.is_decimal(column.type) and name != target:  # labels stay what they are
             column = column.cast(pa.float64())
+        elif pa.types.is_float16(column.type):
+            column = column.cast(pa.float32())
         columns[name] = column
     table = pa.RecordBatch.from_pydict(columns)
     frame: pd.DataFrame = table.to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
@@ -245,7 +292,18 @@ def holds_parquet(path: Path) -> bool:
 
 
 def parquet_files(folder: Path) -> list[Path]:
-    """Return the Parquet files of a folder and the folders in it, sorted; hidden ones are passed over."""
-    found = [file for ending in PARQUET for file in folder.rglob(f"*{ending}") if file.is_file()]
-    inside = [(file, file.relative_to(folder).parts) for file in found]
-    return sorted(file for file, parts in inside if not any(part.startswith((".", "_")) for part in parts))
+    """Return the Parquet files of a folder and the folders in it, sorted; hidden ones are passed over.
+
+    Links are followed; one that leads nowhere is among them, lest its rows be left out without a word.
+    """
+    found, seen = [], set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        seen.add(os.path.realpath(place))
+        inside = [name for name in folders if not name.startswith((".", "_"))]
+        folders[:] = [name for name in inside if os.path.realpath(os.path.join(place, name)) not in seen]
+        found += [
+            Path(place, name)
+            for name in names
+            if name.lower().endswith(PARQUET) and not name.startswith((".", "_"))
+        ]
+    return sorted(found)

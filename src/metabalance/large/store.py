@@ -98,10 +98,18 @@ class Store:
         """
         facts = self.facts
         shape = (facts.n_rows, facts.encoder.n_outputs_)
+        y = mapped_numbers(self.folder / CODES, facts.codes_dtype, facts.n_rows)
+        by_class = mapped_numbers(self.folder / BY_CLASS, facts.numbers_dtype, facts.n_rows)
+        for name, numbers, end in ((CODES, y, len(facts.classes)), (BY_CLASS, by_class, facts.n_rows)):
+            low, high = numbers.aminmax()
+            if low < 0 or high >= end:
+                raise ValueError(
+                    f"{str(self.folder / name)!r} is damaged, its numbers are others: {MADE_AGAIN}"
+                )
         return StoredTable(
             x=StoredRows(self.folder / ROWS, np.float32, shape, device),
-            y=mapped_numbers(self.folder / CODES, facts.codes_dtype, facts.n_rows),
-            by_class=mapped_numbers(self.folder / BY_CLASS, facts.numbers_dtype, facts.n_rows),
+            y=y,
+            by_class=by_class,
             counts=facts.counts,
             left_out=left_out,
             memory_budget=memory_budget,

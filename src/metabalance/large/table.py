@@ -36,8 +36,8 @@ class LargeTable:
     ----------
     source : path-like or pyarrow.dataset.Dataset
         A Parquet file; a folder of them, where folders named ``column=value`` become a column; a data set of
-        files; or a text file as `metabalance.datasets.read_table` reads it (``.csv``, ``.csv.gz``, ``.tsv``),
-        which is first converted to Parquet, in one pass.
+        such files; or a text file as `metabalance.datasets.read_table` reads it (``.csv``, ``.csv.gz``,
+        ``.tsv``), which is first converted to Parquet, in one pass.
     drop : sequence of str, default=()
         Columns that are not used.
     store : path-like, optional
@@ -77,10 +77,14 @@ class LargeTable:
                 f"source must be a path or a pyarrow.dataset.Dataset, got {self.source!r:.80}: rows in "
                 "memory go to fit as they are"
             )
+        if self.source == "":
+            raise ValueError("source is an empty text: name a file or a folder")
         if isinstance(self.drop, str):
             raise TypeError(f"drop must be a list of column names, got {self.drop!r}: write [{self.drop!r}]")
-        if not all(isinstance(name, str) for name in self.drop):
+        if not isinstance(self.drop, Sequence) or not all(isinstance(name, str) for name in self.drop):
             raise TypeError(f"drop must be a list of column names, got {self.drop!r:.80}")
+        if not isinstance(self.store, str | os.PathLike | None):
+            raise TypeError(f"store must be a folder or None, got {self.store!r:.80}")
         budget = self.memory_budget
         if isinstance(budget, bool) or not isinstance(budget, int) or budget < 0:
             raise ValueError(f"memory_budget must be a number of bytes, at least 0, got {budget!r}")
@@ -107,7 +111,7 @@ class LargeTable:
         if isinstance(self.source, pads.Dataset):
             return self.source
         path = Path(self.source)
-        if path.name.lower().endswith(TEXT):
+        if path.name.lower().endswith(TEXT) and not path.is_dir():
             path = to_parquet(path, folder)
         elif path.is_file() and path.suffix.lower() not in PARQUET:
             raise ValueError(

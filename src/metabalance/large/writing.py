@@ -17,6 +17,7 @@ import torch
 from filelock import FileLock
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from metabalance.estimators.labels import encode_labels
@@ -149,7 +150,7 @@ def _check_room(place: Path, facts: Facts) -> None:
     free = shutil.disk_usage(place).free
     if wanted > free:
         raise ValueError(
-            f"the encoded rows take {wanted / 1e9:,.1f} GB of disk, more than the {free / 1e9:,.1f} GB that "
+            f"the encoded rows take {wanted / 1e6:,.1f} MB of disk, more than the {free / 1e6:,.1f} MB that "
             f"are free in {str(place.parent)!r}: make room, or name another folder (store)"
         )
 
@@ -167,7 +168,7 @@ def _encode(source: Source, place: Path, facts: Facts, progress: bool) -> None:
             files[name].truncate(done * width)  # what a process wrote that was killed before it said so
             files[name].seek(done * width)
         saved = time.monotonic()
-        for frame, target in _shown(source, done, f"encoding, to {place}", progress):
+        for frame, target in _shown(source, done, f"encoding, to {escape(str(place))}", progress):
             files[ROWS].write(facts.encoder.transform(frame).data)
             codes = labels.get_indexer(target.to_numpy())
             if (codes < 0).any():
@@ -187,9 +188,9 @@ def _rows_done(place: Path, widths: Mapping[str, int]) -> int:
     try:
         done = int(json.loads((place / DONE).read_bytes())["rows"])
         sizes = {name: (place / name).stat().st_size for name in widths}
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError, KeyError, TypeError):  # nothing is said, or nothing sensible
         return 0
-    return done if all(sizes[name] >= done * width for name, width in widths.items()) else 0
+    return done if done > 0 and all(sizes[name] >= done * width for name, width in widths.items()) else 0
 
 
 def _say_done(place: Path, files: Mapping[str, BinaryIO], done: int) -> None:
