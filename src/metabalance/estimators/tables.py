@@ -290,7 +290,7 @@ def make_encoder(X: Any, *, coded: bool = False) -> TableEncoder | ArrayEncoder:
 
 def refuse_single(X: Any) -> None:
     """Raise TypeError for something that has no rows, such as a path."""
-    if not isinstance(X, pd.DataFrame | list | tuple) and np.ndim(X) == 0:
+    if not isinstance(X, pd.DataFrame | list | tuple) and np.asarray(X).ndim == 0:
         raise TypeError(
             f"X must be a table or an array of rows, got {X!r:.80}: read files first, such as by pandas; "
             "only the fit of a network takes a table in files"
