@@ -1,8 +1,7 @@
-from collections import Counter
-
 """What is printed fits the terminal and says what the comparison says."""
 
 import io
+from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
