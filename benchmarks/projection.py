@@ -86,7 +86,8 @@ def main() -> None:
     for steps in (8, 80):
         print(row("8 GPUs in one machine", steps, gpu, REST_ON_GPU, 8, INSIDE_A_MACHINE))
     for steps in (80, 512, 4096):
-        print(row("64 machines with 8 GPUs each", steps, gpu, REST_ON_GPU, 512, BETWEEN_MACHINES))
+        used = min(512, steps)  # each process has at least one meta step
+        print(row("64 machines with 8 GPUs each", steps, gpu, REST_ON_GPU, used, BETWEEN_MACHINES))
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def backend_named(name: str, address: str | None) -> Iterator[None]:
         _check_answers(address)
     register_ray()  # type: ignore[no-untyped-call]
     try:
-        ray.init(address, log_to_driver=False, include_dashboard=None, logging_level=logging.ERROR)
+        ray.init(address or "local", log_to_driver=False, include_dashboard=None, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(

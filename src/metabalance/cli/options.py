@@ -20,8 +20,9 @@ DataArgument = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="A .csv, .csv.gz, .tsv or .parquet file, a folder of images with a folder for each class, an "
-        f".npz file of images, or a built-in name: {', '.join(BUILTIN)}.",
+        help="A .csv, .csv.gz, .tsv or .parquet file (of `fit` also a folder of .parquet files), a folder of "
+        "images with a folder for each class, an .npz file of images, or a built-in name: "
+        f"{', '.join(BUILTIN)}.",
     ),
 ]
 TargetOption = Annotated[
@@ -74,7 +75,8 @@ BackendOption = Annotated[
 AddressOption = Annotated[
     str | None,
     typer.Option(
-        metavar="HOST:PORT", help="The Ray cluster's; RAY_ADDRESS, or else a cluster of this machine."
+        metavar="HOST:PORT",
+        help="The Ray cluster's, or auto for one that runs here; RAY_ADDRESS, or else a cluster is started.",
     ),
 ]
 SeedOption = Annotated[
