@@ -280,16 +280,16 @@ def make_encoder(X: Any, *, coded: bool = False) -> TableEncoder | ArrayEncoder:
     >>> type(make_encoder(np.zeros((5, 8, 8)))).__name__
     'ArrayEncoder'
     """
-    if issparse(X):  # refused here, as callers may take rows of X before they fit the encoder
-        raise TypeError("Sparse data was passed, but dense data is required. Use '.toarray()' to convert it.")
-    refuse_single(X)
+    refuse_single(X)  # here, as callers may take rows of X before they fit the encoder
     is_table = isinstance(X, pd.DataFrame)
     ndim = 2 if is_table else np.asarray(X, dtype=object if isinstance(X, (list, tuple)) else None).ndim
     return ArrayEncoder() if ndim >= 3 else TableEncoder(coded=coded)
 
 
 def refuse_single(X: Any) -> None:
-    """Raise TypeError for something that has no rows, such as a path."""
+    """Raise TypeError for something that has no rows of its own, such as a path or a sparse matrix."""
+    if issparse(X):
+        raise TypeError("Sparse data was passed, but dense data is required. Use '.toarray()' to convert it.")
     if not isinstance(X, pd.DataFrame | list | tuple) and np.asarray(X).ndim == 0:
         raise TypeError(
             f"X must be a table or an array of rows, got {X!r:.80}: read files first, such as by pandas; "
