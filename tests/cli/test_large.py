@@ -160,3 +160,14 @@ def test_a_forgotten_target_is_asked_for(run, parts) -> None:
     result = run("fit", parts, "--out", "model")
     assert result.exit_code == 2
     assert "is a folder of Parquet files: name the column to predict with --target" in result.stderr
+
+
+def test_a_file_without_a_column_is_not_scored_as_if_it_were_missing(
+    run, model, people, tmp_path: Path
+) -> None:
+    (tmp_path / "parts").mkdir()
+    people.to_parquet(tmp_path / "parts" / "a.parquet")
+    people.drop(columns="income").to_parquet(tmp_path / "parts" / "b.parquet")
+    result = run("predict", model, tmp_path / "parts", "--out", tmp_path / "scored.csv")
+    assert result.exit_code == 2
+    assert "b.parquet has no column 'income', which other files have" in result.stderr

@@ -182,11 +182,21 @@ def test_files_that_cannot_be_read(folder: Path, tmp_path: Path) -> None:
 
 def test_files_with_other_columns(folder: Path, frame) -> None:
     frame.assign(new=1.0).to_parquet(folder / "c.parquet")
-    with pytest.raises(ValueError, match=r"a.parquet has no column 'new', which .*c.parquet has"):
-        open_dataset(folder)
+    with pytest.raises(ValueError, match=r"a.parquet has no column 'new', which other files have"):
+        source_of(folder)
+    assert source_of(folder, drop=["new"]).n_rows == 100
     frame.drop(columns="city").to_parquet(folder / "c.parquet")
-    with pytest.raises(ValueError, match=r"c.parquet has no column 'city', which .*a.parquet has"):
-        open_dataset(folder)
+    with pytest.raises(ValueError, match=r"c.parquet has no column 'city', which other files have"):
+        source_of(folder)
+
+
+def test_a_missing_column_is_not_one_that_a_folder_happens_to_spell(frame, tmp_path: Path) -> None:
+    for town in ("Bern", "Rome"):
+        (tmp_path / f"capital={town}").mkdir()
+        frame.to_parquet(tmp_path / f"capital={town}" / "rows.parquet")
+    frame.drop(columns="a").to_parquet(tmp_path / "capital=Rome" / "rows.parquet")
+    with pytest.raises(ValueError, match=r"Rome.rows.parquet has no column 'a'"):
+        source_of(tmp_path)
 
 
 def test_types_that_hold_what_all_files_hold(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from metabalance.datasets.files import first_line
 from metabalance.files import replaced_when_whole
-from metabalance.large.sources import A_LITTLE, BATCH_ROWS, index_columns, open_dataset
+from metabalance.large.sources import BATCH_ROWS, PIECEWISE, check_holds, index_columns, open_dataset
 
 # So that gaps make no fractions of them, in one part of a text file and not in another.
 WHOLE_NUMBERS = {
@@ -57,12 +57,14 @@ def _pieces(source: Path) -> Iterator[tuple[pa.RecordBatch, pd.DataFrame]]:
     dataset = open_dataset(source)
     row_names = index_columns(dataset.schema)
     columns = [name for name in dataset.schema.names if name not in row_names]
+    for fragment in dataset.get_fragments():
+        check_holds(dataset.schema, fragment, columns)
     whole = dataset.scanner(
         columns=columns,
         batch_size=BATCH_ROWS,
         batch_readahead=2,
         fragment_readahead=1,
-        fragment_scan_options=A_LITTLE,
+        fragment_scan_options=PIECEWISE,
     )
     empty = pa.RecordBatch.from_pylist([], schema=whole.projected_schema)
     batches = (batch for batch in whole.to_batches() if len(batch))

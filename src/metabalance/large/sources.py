@@ -16,10 +16,9 @@ from metabalance.estimators.reading import unsupported
 
 BATCH_ROWS = 65_536
 # Parquet files are read a little at a time: a part of a file may be as large as the whole table.
-A_LITTLE = pads.ParquetFragmentScanOptions(use_buffered_stream=True, pre_buffer=False)
-
-
-LABELS = (
+PIECEWISE = pads.ParquetFragmentScanOptions(use_buffered_stream=True, pre_buffer=False)
+# Types that labels may have.
+LABEL_TYPES = (
     pa.types.is_boolean,
     pa.types.is_integer,
     pa.types.is_floating,
@@ -77,7 +76,7 @@ class Source:
         if target in drop:
             raise ValueError(f"drop={target!r}: this is the target column")
         labels = dataset.schema.field(target).type
-        if not any(is_kind(labels) for is_kind in LABELS):
+        if not any(is_kind(labels) for is_kind in LABEL_TYPES):
             raise unsupported(f"{target!r}, the column to predict,", labels)
         left_out = {target, *drop, *index_columns(dataset.schema)}
         features = [name for name in names if name not in left_out]
@@ -122,7 +121,7 @@ class Source:
             columns=[*self.features, self.target],
             batch_size=BATCH_ROWS,
             batch_readahead=2,
-            fragment_scan_options=A_LITTLE,
+            fragment_scan_options=PIECEWISE,
         )
 
     def identity(self) -> dict[str, Any]:
@@ -171,7 +170,7 @@ def _pieces(dataset: Any, used: list[str]) -> list[Piece]:
                 "or write the rows as Parquet"
             )
         try:
-            _check_holds(dataset.schema, fragment, used)
+            check_holds(dataset.schema, fragment, used)
             groups = zip(fragment.split_by_row_group(), fragment.row_groups, strict=True)
             pieces += [Piece(part, group.num_rows) for part, group in groups]
         except (pa.ArrowException, OSError) as error:
@@ -181,10 +180,10 @@ def _pieces(dataset: Any, used: list[str]) -> list[Piece]:
     return pieces
 
 
-def _check_holds(schema: pa.Schema, fragment: Any, used: list[str]) -> None:
+def check_holds(schema: pa.Schema, fragment: Any, used: list[str]) -> None:
     """Raise ValueError unless a file has the columns of a data set, and nothing in them that these lose."""
     own = fragment.physical_schema
-    named_by_folders = str(fragment.partition_expression)
+    named_by_folders = pads.get_partition_keys(fragment.partition_expression)
     for name in used:
         wanted = schema.field(name).type
         if name in own.names:
@@ -262,26 +261,16 @@ def open_dataset(path: Path) -> Any:
 
 
 def _schema_of_all(dataset: Any) -> pa.Schema:
-    """The columns that all files have, in types that hold what each of them holds."""
-    first, *others = [(fragment.path, fragment.physical_schema) for fragment in dataset.get_fragments()]
-    known = set(first[1].names)
-    for path, schema in others:
-        lacking = known.symmetric_difference(schema.names)
-        if lacking:
-            name = min(lacking)
-            has, lacks = (first[0], path) if name in known else (path, first[0])
-            raise ValueError(
-                f"{lacks} has no column {name!r}, which {has} has: write files with the same columns, or "
-                "name some of them as a pyarrow.dataset"
-            )
+    """The columns of the files and of their folders' names, in types that hold what each file holds."""
+    schemas = [fragment.physical_schema for fragment in dataset.get_fragments()]
     try:
-        schema = pa.unify_schemas([first[1], *(schema for _, schema in others)], promote_options="permissive")
+        schema = pa.unify_schemas(schemas, promote_options="permissive")
     except pa.ArrowException as error:
         raise ValueError(
             f"the files hold different things in the same column ({first_line(error)}): write them alike"
         ) from error
     for field in dataset.schema:  # and those that folders' names say
-        if field.name not in known:
+        if field.name not in schema.names:
             schema = schema.append(field)
     return schema
 

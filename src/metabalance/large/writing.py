@@ -203,7 +203,7 @@ def _say_done(place: Path, files: Mapping[str, BinaryIO], done: int) -> None:
 def _index(place: Path, facts: Facts) -> None:
     """Write the row numbers class after class, from the codes, a piece of them at a time."""
     size = facts.numbers_dtype.itemsize
-    ends = facts.counts.cumsum() - facts.counts
+    places = facts.counts.cumsum() - facts.counts  # where the next rows of each class go
     with open(place / CODES, "rb") as codes_file, open(place / BY_CLASS, "wb") as file:
         for first in range(0, facts.n_rows, INDEXED_AT_ONCE):
             codes = np.fromfile(codes_file, dtype=facts.codes_dtype, count=INDEXED_AT_ONCE)
@@ -212,9 +212,9 @@ def _index(place: Path, facts: Facts) -> None:
             counts = np.bincount(codes, minlength=len(facts.classes))
             starts = counts.cumsum() - counts
             for code in np.flatnonzero(counts):
-                file.seek(int(ends[code]) * size)
+                file.seek(int(places[code]) * size)
                 file.write(numbers[starts[code] : starts[code] + counts[code]].data)
-            ends += counts
+            places += counts
         file.flush()
         os.fsync(file.fileno())
 
