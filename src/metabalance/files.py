@@ -16,35 +16,24 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | memoryview) 
     ValueError
         If the folder or the file cannot be written.
     """
-    path = Path(path)
-    place = Path(os.path.realpath(path))  # a link stays one
-    unfinished = place.with_name(f".{place.name}.{os.getpid()}-{threading.get_ident()}.tmp")
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(unfinished, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())  # or the name could be on the disk before the content is
-            unfinished.replace(place)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        raise ValueError(f"cannot write {path} ({error.strerror}); choose a path you can write to") from error
-    return path
+    with replaced_when_whole(path) as unfinished, open(unfinished, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())  # or the name could be on the disk before the content is
+    return Path(path)
 
 
 @contextmanager
-def replaced_when_whole(path: Path) -> Iterator[Path]:
+def replaced_when_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a file to write beside another one, and put it in its place at the end, if nothing fails.
 
     Raises
     ------
     ValueError
-        If it cannot be written.
+        If the folder or the file cannot be written.
     """
     place = Path(os.path.realpath(path))  # a link stays one
-    unfinished = place.with_name(f".{os.getpid()}-{place.name}")
+    unfinished = place.with_name(f".{place.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         try:

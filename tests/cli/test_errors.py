@@ -38,7 +38,7 @@ def test_interruption(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit) as stopped:
         command()
     assert stopped.value.exit_code == 130
-    assert capsys.readouterr().err == "interrupted: nothing was written\n"
+    assert capsys.readouterr().err == "interrupted: no result was written\n"
 
 
 def test_errors_of_the_library_itself_are_not_hidden() -> None:

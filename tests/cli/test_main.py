@@ -18,6 +18,7 @@ from metabalance.datasets import load_builtin
 from metabalance.evaluation import Comparison
 from metabalance.sampling import STRATEGIES
 from metabalance.search.candidates import describe
+from metabalance.training import MetaBalance
 
 Run = Callable[..., Any]
 EXECUTABLE = Path(sysconfig.get_path("scripts"), "metabalance")
@@ -256,9 +257,39 @@ def test_a_search_whose_last_fit_is_broken_off_saves_what_is_trained(
             f"interrupted: the chosen network is not trained, and nothing was written to {model}"
         )
     else:
-        assert result.exit_code == 0
+        assert result.exit_code == 130
+        assert result.stderr.splitlines()[-1] == "interrupted: the model is that of the best epoch so far"
         assert "\ninterrupted; best epoch 1 of 1; on the held-out rows: " in result.stdout
         assert f"written: {model}, " in result.stdout
+
+
+@pytest.mark.filterwarnings("default")  # printed, as they are for users
+def test_a_fit_that_is_broken_off_does_not_pass_for_a_finished_one(run, files, tmp_path, monkeypatch) -> None:
+    update = MetaBalance.backward
+
+    def broken_off(self: Any, batch: Any) -> Any:
+        loss = update(self, batch)
+        left.pop()
+        if not left:
+            raise KeyboardInterrupt
+        return loss
+
+    left = [None] * 60  # an epoch is 32 updates
+    monkeypatch.setattr(MetaBalance, "backward", broken_off)
+    options = (
+        "--target",
+        "Klasse ä",
+        "--epochs",
+        5,
+        "--checkpoint",
+        tmp_path / "run",
+        "--out",
+        tmp_path / "model",
+    )
+    result = run("fit", files / "people.csv", *options)
+    assert result.exit_code == 130
+    assert "interrupted: the model is that of the best epoch so far; --resume goes on with" in result.stderr
+    assert (tmp_path / "model").exists()
 
 
 @pytest.mark.filterwarnings("default")  # printed, as they are for users

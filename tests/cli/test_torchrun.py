@@ -59,7 +59,7 @@ def test_other_commands_say_that_they_do_not_share_out(tmp_path: Path) -> None:
         (("strategies",), "under torchrun, processes train one network together: only `fit`"),
         (
             (*FIT, "--out", tmp_path / "model", "--sampler", "over"),
-            "NeuralClassifier does not take: fit",
+            "--sampler trains in one process: leave out torchrun",
         ),
         (
             (*FIT, "--out", tmp_path / "model", "--meta-steps", "1"),

@@ -29,7 +29,7 @@ def one_line_errors(command: Command) -> Command:
             complain(f"error{name_of_process()}: {_one_line(_text(error))}")
             raise typer.Exit(INPUT_ERROR) from error
         except KeyboardInterrupt as error:
-            complain("interrupted: nothing was written")
+            complain("interrupted: no result was written")
             raise typer.Exit(INTERRUPTED) from error
 
     return wrapped  # type: ignore[return-value]

@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from metabalance import MetaBalanceClassifier, NeuralClassifier
+from metabalance import LargeTable, MetaBalanceClassifier, NeuralClassifier
 from metabalance.cli.data import large_table, load_data, reads_from_disk
 from metabalance.cli.decisions import read_decision, read_prior
+from metabalance.cli.errors import INTERRUPTED, complain
 from metabalance.cli.options import (
     AugmentOption,
     BalanceByOption,
@@ -25,7 +26,7 @@ from metabalance.cli.options import (
     TargetOption,
 )
 from metabalance.cli.outputs import MODEL_FILES, check_checkpoint, check_folder, say_what_is_written
-from metabalance.cli.processes import count_processes, speaks, torchrun_group
+from metabalance.cli.processes import count_processes, speaks, torchrun_group, under_torchrun
 from metabalance.cli.tables import console, shows_progress, training_summary
 
 
@@ -74,6 +75,8 @@ def fit_command(
         raise ValueError(
             "--sampler trains without MetaBalance: leave out --support, --query and --meta-steps"
         )
+    if sampler is not None and under_torchrun():
+        raise ValueError("--sampler trains in one process: leave out torchrun, or --sampler")
     check_folder(out, "--out", MODEL_FILES)
     check_checkpoint(checkpoint, resume)
     decided = {"prior": read_prior(prior), "decision": read_decision(decision)}
@@ -114,3 +117,14 @@ def fit_command(
     with console():
         typer.echo(summary)
         say_what_is_written([out])
+        if isinstance(X, LargeTable):
+            typer.echo(f"encoded rows, for later fits: {X.folder_of_stores}")
+    end_if_interrupted(network, checkpoint)
+
+
+def end_if_interrupted(network: Any, checkpoint: Path | None) -> None:
+    """Say so where the user broke training off, and end as other interrupted commands do."""
+    if network.interrupted_:
+        go_on = "" if checkpoint is None else "; --resume goes on with the training"
+        complain(f"interrupted: the model is that of the best epoch so far{go_on}")
+        raise typer.Exit(INTERRUPTED)

@@ -17,7 +17,7 @@ from metabalance import (
 from metabalance.cli.backends import backend_named
 from metabalance.cli.data import load_data
 from metabalance.cli.errors import INPUT_ERROR, INTERRUPTED, complain, one_line_errors
-from metabalance.cli.fitting import fit_command
+from metabalance.cli.fitting import end_if_interrupted, fit_command
 from metabalance.cli.options import (
     AddressOption,
     AugmentOption,
@@ -299,6 +299,8 @@ def search_command(
     if untrained:
         complain(f"interrupted: the chosen network is not trained, and nothing was written to {out}")
         raise typer.Exit(INTERRUPTED)
+    if network is not None:
+        end_if_interrupted(network, checkpoint)
 
 
 @app.command("predict", epilog="Example: `metabalance predict model/ new.csv --out scored.csv`")

@@ -107,7 +107,8 @@ CheckpointOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FOLDER",
-        help="Folder for what it takes to go on after this was killed, written every minute.",
+        help="Folder for what it takes to go on after this was killed: how far a fit has come, every minute, "
+        "and each result of a comparison or a search.",
     ),
 ]
 ResumeOption = Annotated[

@@ -11,6 +11,7 @@ from metabalance.cli.outputs import write_table
 from metabalance.datasets import read_table
 from metabalance.datasets.images import MODES, image_files, read_images
 from metabalance.estimators.persistence import load_model
+from metabalance.files import remove_unfinished
 from metabalance.large.scoring import score_parquet
 from metabalance.large.sources import holds_parquet
 
@@ -37,6 +38,7 @@ def score(model: Any, path: str, out: Path, *, progress: bool = False) -> Counte
     ValueError
         If the model was trained on images and path is no folder, or the other way round.
     """
+    remove_unfinished(out)
     if len(model.input_shape_) != 3 and holds_parquet(Path(path)):
         return score_parquet(Path(path), out, lambda frame: _predictions(model, frame))
     scored = _scored(model, path, progress)

@@ -43,7 +43,7 @@ def score_parquet(source: Path, out: Path, predict: Predict) -> Counter[Any]:
         If the source cannot be read, or the file not written.
     """
     counts: Counter[Any] = Counter()
-    with replaced_when_whole(out) as unfinished, _Writer(unfinished) as writer:
+    with replaced_when_whole(out) as unfinished, _Writer(unfinished, out.name.lower()) as writer:
         for batch, frame in _pieces(source):
             added = predict(frame)
             found = added.iloc[:, 0].value_counts()
@@ -76,11 +76,12 @@ def _pieces(source: Path) -> Iterator[tuple[pa.RecordBatch, pd.DataFrame]]:
 
 
 class _Writer:
-    """Appends rows to a Parquet or text file."""
+    """Appends rows to a file that will have a name whose end says what it is to be."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, name: str) -> None:
         self._path = path
-        self._is_parquet = path.name.lower().endswith(".parquet")
+        self._is_parquet = name.endswith(".parquet")
+        self._packed = "gzip" if name.endswith(".gz") else None
         self._parquet: pq.ParquetWriter | None = None
         self._begun = False
 
@@ -94,10 +95,9 @@ class _Writer:
     def write(self, batch: pa.RecordBatch, frame: pd.DataFrame, added: pd.DataFrame) -> None:
         """Append rows, in the types they have in their file, and the columns added to them."""
         if not self._is_parquet:
-            packed = "gzip" if self._path.name.lower().endswith(".gz") else None
             whole = pd.concat([frame, added], axis=1)
             mode = "a" if self._begun else "w"
-            whole.to_csv(self._path, mode=mode, header=not self._begun, index=False, compression=packed)
+            whole.to_csv(self._path, mode=mode, header=not self._begun, index=False, compression=self._packed)
             self._begun = True
             return
         table = pa.Table.from_batches([batch])

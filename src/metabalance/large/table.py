@@ -103,7 +103,7 @@ class LargeTable:
                 "y must be the name of the column to predict, where the rows are in files, got "
                 f"{type(target).__name__}"
             )
-        folder = self._folder_of_stores()
+        folder = self.folder_of_stores
         source = Source.of(self._dataset(folder), target, list(self.drop))
         return open_store(source, folder, coded=coded, progress=progress)
 
@@ -119,7 +119,9 @@ class LargeTable:
             )
         return open_dataset(path)
 
-    def _folder_of_stores(self) -> Path:
+    @property
+    def folder_of_stores(self) -> Path:
+        """Where the stores are."""
         if self.store is not None:
             return Path(self.store)
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
