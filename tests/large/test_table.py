@@ -137,6 +137,10 @@ def test_strategies_that_look_at_the_rows_need_room(file) -> None:
         ValueError, match=r"svmsmote looks at all .* raise memory_budget \(of metabalance.LargeT"
     ):
         NeuralClassifier(sampler="svmsmote", random_state=0).fit(few, "state")
+    assert not list((file.parent / "stores").glob("*/*"))  # before anything is written
+    enough = table(file, memory_budget=4 * 900 * 10)  # for the rows, but not for those that are made of them
+    with pytest.raises(ValueError, match=r"smote looks at all .* take up to"):
+        NeuralClassifier(sampler="smote", random_state=0).fit(enough, "state")
 
 
 def test_shares_that_are_held_out() -> None:

@@ -275,35 +275,22 @@ class ImbalancedClassifier(PredictingNetwork, ABC):
         """
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        shared: dict[str, Any] = {
+            "balance_by": balance_by,
+            "device": resolve_device(self.device),
+            "random_state": self.random_state,
+            "holds_out": bool(self.early_stopping),
+            "fraction": self.validation_fraction,
+            "coded": self.module is None,
+        }
         large = LargeTable.of(X)
         if large is not None:
-            if balance_by is not None:
-                raise ValueError(
-                    "balance_by needs rows in memory: leave it out, or make it part of the column to predict"
-                )
-            return prepare_large(
-                large,
-                y,
-                device=resolve_device(self.device),
-                random_state=self.random_state,
-                holds_out=bool(self.early_stopping),
-                fraction=self.validation_fraction,
-                coded=self.module is None,
-                progress=bool(self.verbose),
-            )
+            progress = bool(self.verbose)
+            return prepare_large(large, y, strategies=self._strategies, progress=progress, **shared)
         if isinstance(y, str):
             raise TypeError(f"y={y!r} names a column, but X is no table in files: pass the labels themselves")
-        return prepare_rows(
-            X,
-            y,
-            device=resolve_device(self.device),
-            random_state=self.random_state,
-            holds_out=bool(self.early_stopping),
-            fraction=self.validation_fraction,
-            cross_fitted_members=self.n_members if self._cross_fits() else None,
-            coded=self.module is None,
-            balance_by=balance_by,
-        )
+        members = self.n_members if self._cross_fits() else None
+        return prepare_rows(X, y, cross_fitted_members=members, **shared)
 
     def _calibrate(self, look: Look, classes: NDArray[Any], counts: NDArray[np.int64]) -> Output | None:
         """Fit what is made of the outputs to the held-out rows, if it is wanted and there are such."""

@@ -1,5 +1,6 @@
 """What a fit works on where the rows are in a store."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,10 @@ from sklearn.utils import check_random_state
 
 from metabalance.estimators.prepared import Prepared
 from metabalance.large.table import LargeTable
+from metabalance.large.writing import open_store
+from metabalance.sampling import chooses_rows
+from metabalance.sampling.stored import check_budget
+from metabalance.sampling.strategies import resolve_strategy
 from metabalance.training import StoredPart
 from metabalance.training.data import check_two_rows_each
 
@@ -25,6 +30,8 @@ def prepare_large(
     holds_out: bool,
     fraction: float,
     coded: bool,
+    balance_by: Any,
+    strategies: Sequence[Any],
     progress: bool,
 ) -> Prepared:
     """Open the store of a large table, or write it, and choose the rows to hold out.
@@ -36,6 +43,10 @@ def prepare_large(
         The column of the labels.
     device, random_state, holds_out, fraction, coded
         As in `metabalance.estimators.prepared.prepare_rows`.
+    balance_by
+        None: groups would have to be in memory.
+    strategies : sequence of str or sampler
+        By which rows are to be drawn.
     progress : bool
         Whether bars on standard error show how far the store is written.
 
@@ -44,7 +55,16 @@ def prepare_large(
     ValueError, TypeError
         If the table cannot be used.
     """
-    store = large.open(target, coded=coded, progress=progress)
+    if balance_by is not None:
+        raise ValueError(
+            "balance_by needs rows in memory: leave it out, or make it part of the column to predict"
+        )
+    source = large.open(target)
+    for strategy in strategies:
+        if not chooses_rows(strategy):  # now, and once more when all is known that it takes
+            name = resolve_strategy(strategy).name
+            check_budget(name, source.n_rows, 0, len(source.features), large.memory_budget)
+    store = open_store(source, large.folder_of_stores, coded=coded, progress=progress)
     facts = store.facts
     random = check_random_state(random_state)
     split_seed, init_seed, stream_seed = random.randint(2**31 - 1, size=3).tolist()

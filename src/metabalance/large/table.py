@@ -11,8 +11,6 @@ import pyarrow.dataset as pads
 from metabalance.datasets.files import PARQUET
 from metabalance.large.converting import TEXT, to_parquet
 from metabalance.large.sources import Source, open_dataset
-from metabalance.large.store import Store
-from metabalance.large.writing import open_store
 
 MEMORY_BUDGET = 2**30
 
@@ -96,16 +94,20 @@ class LargeTable:
             return X
         return cls(X) if isinstance(X, str | os.PathLike | pads.Dataset) else None
 
-    def open(self, target: Any, *, coded: bool, progress: bool) -> Store:
-        """Return the store of the encoded rows; see `metabalance.large.writing.open_store`."""
+    def open(self, target: Any) -> Source:
+        """Return the rows with their labels; a text file is converted for it.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If they cannot be used, or the target is no name of a column.
+        """
         if not isinstance(target, str):
             raise TypeError(
                 "y must be the name of the column to predict, where the rows are in files, got "
                 f"{type(target).__name__}"
             )
-        folder = self.folder_of_stores
-        source = Source.of(self._dataset(folder), target, list(self.drop))
-        return open_store(source, folder, coded=coded, progress=progress)
+        return Source.of(self._dataset(self.folder_of_stores), target, list(self.drop))
 
     def _dataset(self, folder: Path) -> Any:
         if isinstance(self.source, pads.Dataset):

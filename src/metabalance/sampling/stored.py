@@ -133,6 +133,17 @@ class Remaining:
         return places + torch.searchsorted(self._before, places, right=True)
 
 
+def check_budget(strategy: str, rows: int, made: int, width: int, budget: int) -> None:
+    """Raise ValueError if rows, and those that a strategy makes of them, take more bytes than are allowed."""
+    wanted = 4 * width * (rows + made)
+    if wanted > budget:
+        raise ValueError(
+            f"{strategy} looks at all {rows:,} rows at once, which with the rows that it makes take up to "
+            f"{wanted / 1e6:,.1f} MB of memory, more than the budget of {budget / 1e6:,.1f}: use natural, over "
+            "or under, or raise memory_budget (of metabalance.LargeTable)"
+        )
+
+
 @dataclass(frozen=True)
 class StoredTable:
     """Encoded rows in files, of which some are drawn from: what streams take in the place of X and y.
@@ -191,15 +202,8 @@ class StoredTable:
             If they and the rows that the strategy may make of them are more than the budget.
         """
         drawn = self.drawn_counts
-        most = len(self) + len(drawn) * int(drawn.max())
-        wanted = most * 4 * self.x.shape[1:].numel()
-        if wanted > self.memory_budget:
-            raise ValueError(
-                f"{strategy} looks at all {len(self):,} rows at once, which with the rows that it makes take "
-                f"up to {wanted / 1e6:,.1f} MB of memory, more than the budget of "
-                f"{self.memory_budget / 1e6:,.1f}: use natural, over or under, or raise memory_budget (of "
-                "metabalance.LargeTable)"
-            )
+        made = len(drawn) * int(drawn.max())  # as many of each class as of the largest
+        check_budget(strategy, len(self), made, self.x.shape[1:].numel(), self.memory_budget)
         kept = torch.ones(len(self.y), dtype=torch.bool)
         kept[self.left_out_rows()] = False
         pieces = [slice(start, start + ROWS_AT_ONCE) for start in range(0, len(self.y), ROWS_AT_ONCE)]
