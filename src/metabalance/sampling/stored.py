@@ -139,8 +139,8 @@ def check_budget(strategy: str, rows: int, made: int, width: int, budget: int) -
     if wanted > budget:
         raise ValueError(
             f"{strategy} looks at all {rows:,} rows at once, which with the rows that it makes take up to "
-            f"{wanted / 1e6:,.1f} MB of memory, more than the budget of {budget / 1e6:,.1f}: use natural, over "
-            "or under, or raise memory_budget (of metabalance.LargeTable)"
+            f"{wanted / 1e6:,.1f} MB of memory, more than the budget of {budget / 1e6:,.1f}: use natural, "
+            "over or under, or raise memory_budget (of metabalance.LargeTable)"
         )
 
 
