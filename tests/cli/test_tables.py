@@ -101,8 +101,8 @@ def test_the_summary_of_a_fit_is_that_of_its_best_epoch() -> None:
     history = [epoch(1, 0.5), epoch(2, 0.8), epoch(3, 0.6)]
     network = SimpleNamespace(history_=history, interrupted_=False, scoring=None)
     assert training_summary(network) == (
-        "best epoch 2 of 3; on the held-out rows: refinement 0.8000, recall of the majority class 0.900, "
-        "of the other classes 0.400"
+        "best epoch 2 of 3; on the held-out rows: refinement 0.8000, if the most probable class is "
+        "taken, recall of the majority class 0.900, of the other classes 0.400"
     )
 
 

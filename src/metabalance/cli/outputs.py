@@ -8,6 +8,8 @@ import pandas as pd
 import typer
 
 from metabalance import Checkpoint
+from metabalance.cli.errors import complain
+from metabalance.cli.processes import speaks
 from metabalance.estimators.model_files import DESCRIPTION_FILE
 from metabalance.files import replaced_when_whole
 from metabalance.large.sources import holds_parquet
@@ -46,6 +48,8 @@ def check_folder(folder: Path, option: str, files: Sequence[str] = ()) -> None:
 def check_checkpoint(folder: Path | None, resume: bool) -> None:
     """Raise unless checkpoints can be kept in the folder, or gone on from where that is wanted.
 
+    That there is one to go on from is said now: the work may take hours.
+
     Raises
     ------
     ValueError
@@ -56,11 +60,15 @@ def check_checkpoint(folder: Path | None, resume: bool) -> None:
             raise ValueError("--resume goes on from a checkpoint: name its folder with --checkpoint")
         return
     check_folder(folder, "--checkpoint")
-    if Checkpoint(folder).files() and not resume:
+    if not Checkpoint(folder).files():
+        return
+    if not resume:
         raise ValueError(
             f"--checkpoint {folder}: there is a checkpoint; go on from it with --resume, or name another "
             "folder"
         )
+    if speaks():
+        complain(f"found a checkpoint in {folder}")
 
 
 def check_table_path(path: Path, source: str) -> None:

@@ -143,8 +143,8 @@ def training_summary(network: Any) -> str:
         f"{'interrupted; ' if network.interrupted_ else ''}"
         f"best epoch {best['epoch']} of {len(finished)}; on the held-out rows: "
         f"{network.scoring or 'refinement'} {best['valid_score']:.4f}, "
-        f"recall of the majority class {best['valid_majority_recall']:.3f}, "
-        f"of the other classes {best['valid_minority_recall']:.3f}"
+        f"if the most probable class is taken, recall of the majority class "
+        f"{best['valid_majority_recall']:.3f}, of the other classes {best['valid_minority_recall']:.3f}"
     )
 
 
