@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
 from metabalance import MetaBalanceClassifier
-from metabalance.estimators.tables import make_encoder
+from metabalance.encoding.tables import make_encoder
 
 CLASSES = {"loan": 2, "fraud": 2, "page_blocks": 5, "yeast": 10}
 

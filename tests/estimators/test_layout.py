@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
+from metabalance.encoding.tables import TableEncoder
 from metabalance.estimators.layout import NARROWEST, describe_table
-from metabalance.estimators.tables import TableEncoder
 from metabalance.nn import PiecewiseLinear
 
 

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metabalance.estimators.arrays import ArrayEncoder
-from metabalance.estimators.tables import TableEncoder
+from metabalance.encoding.arrays import ArrayEncoder
+from metabalance.encoding.tables import TableEncoder
 from metabalance.export.encoding import EncodeArray, EncodeTable, places_of
 
 

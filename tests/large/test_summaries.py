@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metabalance.estimators.tables import TableEncoder, refuse_large
+from metabalance.encoding.tables import TableEncoder, refuse_large
 from metabalance.large import summaries
 from metabalance.large.summaries import LabelSummary, NumericSummary, summary_for
 

@@ -17,8 +17,6 @@ from metabalance import (
     NeuralClassifier,
     compare,
 )
-from metabalance.large import preparing
-from metabalance.large.preparing import _held_out
 from metabalance.training import rules
 
 
@@ -141,20 +139,6 @@ def test_strategies_that_look_at_the_rows_need_room(file) -> None:
     enough = table(file, memory_budget=4 * 900 * 10)  # for the rows, but not for those that are made of them
     with pytest.raises(ValueError, match=r"smote looks at all .* take up to"):
         NeuralClassifier(sampler="smote", random_state=0).fit(enough, "state")
-
-
-def test_shares_that_are_held_out() -> None:
-    counts = np.array([9_990_000, 10_000, 50, 2])
-    places = _held_out(counts, 0.2, np.random.default_rng(0))
-    assert (np.diff(places) > 0).all()
-    edges = np.concatenate([[0], counts.cumsum()])
-    held = np.histogram(places, edges)[0]
-    share = preparing.MOST_HELD_OUT / counts.sum()
-    assert held.tolist() == [round(9_990_000 * share), 131, 10, 1]
-    many = _held_out(np.full(10_000, 5_000), 0.2, np.random.default_rng(0))
-    assert len(many) <= 1.1 * preparing.MOST_HELD_OUT
-    small = np.array([100, 10])
-    assert len(_held_out(small, 0.2, np.random.default_rng(0))) == 22
 
 
 @pytest.mark.parametrize(

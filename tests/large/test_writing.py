@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from metabalance.estimators.tables import TableEncoder
+from metabalance.encoding.tables import TableEncoder
 from metabalance.large import store as stores
 from metabalance.large import writing
 from metabalance.large.sources import Source, open_dataset

@@ -28,9 +28,9 @@ from metabalance.estimators.parameters import check_shared_parameters
 from metabalance.estimators.persistence import load_model, save_model
 from metabalance.estimators.predicting import PredictingNetwork
 from metabalance.estimators.prepared import Prepared, prepare_rows
+from metabalance.estimators.prepared_large import prepare_large
 from metabalance.estimators.scoring import choose_score
 from metabalance.estimators.trained import REFIT_BROKEN_OFF, REFIT_CHANGES_NOTHING, Trained, train_again
-from metabalance.large.preparing import prepare_large
 from metabalance.large.table import LargeTable
 from metabalance.meta.checks import trainable_parameters
 from metabalance.nn import LossFunction

@@ -10,7 +10,7 @@ import torch
 from rtdl_num_embeddings import compute_bins
 from torch import Tensor
 
-from metabalance.estimators.tables import TableEncoder
+from metabalance.encoding.tables import TableEncoder
 from metabalance.sampling.stored import StoredRows
 
 EMBEDDINGS = ("piecewise-linear", "periodic")

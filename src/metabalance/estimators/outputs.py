@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from metabalance.encoding.labels import positive_code
 from metabalance.estimators.calibration import Calibration
 from metabalance.estimators.decisions import check_decision, log_weights
 from metabalance.estimators.in_words import in_words
 from metabalance.estimators.isotonic import IsotonicCalibration
-from metabalance.estimators.labels import positive_code
 from metabalance.estimators.parameters import check_choice
 from metabalance.estimators.priors import check_prior, frequencies
 

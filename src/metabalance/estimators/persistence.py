@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from metabalance.encoding.tables import encoder_from_state
 from metabalance.estimators.layout import TableLayout
 from metabalance.estimators.model_files import (
     DESCRIPTION_FILE,
@@ -19,7 +20,6 @@ from metabalance.estimators.model_files import (
 from metabalance.estimators.outputs import Output, outputs_in_words
 from metabalance.estimators.parameter_files import restore_parameters, split_saveable
 from metabalance.estimators.parameters import check_number
-from metabalance.estimators.tables import encoder_from_state
 from metabalance.meta.statistics import statistics_names
 from metabalance.training import resolve_device, seeded
 

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state
 
+from metabalance.encoding.labels import encode_labels
+from metabalance.encoding.tables import TableEncoder, make_encoder, refuse_single
 from metabalance.estimators.groups import encode_groups
-from metabalance.estimators.labels import encode_labels
-from metabalance.estimators.tables import TableEncoder, make_encoder, refuse_single
 from metabalance.training import Holdouts, Part, PartInMemory, cross_fitted_holdouts, stratified_holdout
 
 FEW_CLASSES = 20  # of which no table has too many
@@ -109,7 +109,7 @@ def prepare_rows(
         then, and the encoder, which does not look at labels, is fitted to all; otherwise to the others only.
 
     coded : bool
-        As in `metabalance.estimators.tables.TableEncoder`.
+        As in `metabalance.encoding.tables.TableEncoder`.
 
     Raises
     ------

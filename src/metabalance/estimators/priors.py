@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metabalance.estimators.labels import positive_code
+from metabalance.encoding.labels import positive_code
 from metabalance.estimators.parameters import check_number
 
 PRIORS = ("training", "balanced")

@@ -10,8 +10,8 @@ from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import get_scorer, get_scorer_names
 
+from metabalance.encoding.labels import positive_code
 from metabalance.estimators.calibration import refinement
-from metabalance.estimators.labels import positive_code
 
 Codes = NDArray[np.int64]
 

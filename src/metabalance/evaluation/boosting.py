@@ -11,9 +11,9 @@ from sklearn.model_selection import RandomizedSearchCV, StratifiedKFold
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import unique_labels
 
-from metabalance.estimators.categories import CategoryColumn
-from metabalance.estimators.columns import kind_of
-from metabalance.estimators.reading import read_numbers
+from metabalance.encoding.categories import CategoryColumn
+from metabalance.encoding.columns import kind_of
+from metabalance.encoding.reading import read_numbers
 from metabalance.training import stratified_holdout
 
 MAX_CATEGORIES = 200  # scikit-learn's boosting takes up to 255

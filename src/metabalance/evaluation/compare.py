@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.progress import track
 from sklearn.utils import check_consistent_length
 
+from metabalance.encoding.labels import encode_labels
+from metabalance.encoding.tables import refuse_single
 from metabalance.estimators.attempts import Attempt
 from metabalance.estimators.checkpoints import chosen_checkpoint
 from metabalance.estimators.groups import encode_groups, named_groups
-from metabalance.estimators.labels import encode_labels
 from metabalance.estimators.parameters import check_positive_int, check_seed
 from metabalance.estimators.splits import Codes, make_splits
-from metabalance.estimators.tables import refuse_single
 from metabalance.estimators.workers import in_processes
 from metabalance.evaluation.comparison import Comparison
 from metabalance.evaluation.described import (

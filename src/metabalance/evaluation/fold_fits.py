@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils import _safe_indexing
 
+from metabalance.encoding.labels import encode_known_labels
 from metabalance.estimators.attempts import Attempt, attempt
 from metabalance.estimators.base import ImbalancedClassifier
-from metabalance.estimators.labels import encode_known_labels
 from metabalance.estimators.splits import Codes
 from metabalance.evaluation.by_group import score_groups
 from metabalance.evaluation.comparison import FoldResult

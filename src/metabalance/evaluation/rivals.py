@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.utils.multiclass import unique_labels
 
-from metabalance.estimators.tables import make_encoder
+from metabalance.encoding.tables import make_encoder
 from metabalance.evaluation.boosting import EarlyStoppedLightGBM, FramedClassifier, TunedLightGBM
 from metabalance.evaluation.posthoc import correct_prior
 

@@ -10,9 +10,9 @@ from sklearn.model_selection import ParameterSampler, StratifiedKFold
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from metabalance.encoding.labels import encode_labels
 from metabalance.estimators import NeuralClassifier
 from metabalance.estimators.groups import named_groups
-from metabalance.estimators.labels import encode_labels
 from metabalance.estimators.losses import SMOOTHED_LOSSES
 from metabalance.estimators.prepared import with_rows
 from metabalance.estimators.scoring import choose_score, ranking_scorer

@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from metabalance.estimators.arrays import ArrayEncoder
-from metabalance.estimators.categories import CategoryColumn, CodedColumn
-from metabalance.estimators.columns import CLIP_AT, BooleanColumn, NumericColumn
-from metabalance.estimators.tables import TableEncoder
+from metabalance.encoding.arrays import ArrayEncoder
+from metabalance.encoding.categories import CategoryColumn, CodedColumn
+from metabalance.encoding.columns import CLIP_AT, BooleanColumn, NumericColumn
+from metabalance.encoding.tables import TableEncoder
 
 UNKNOWN = -1  # place of a category that has no output
 

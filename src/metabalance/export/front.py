@@ -7,9 +7,9 @@ import torch
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper
 from torch import Tensor, nn
 
-from metabalance.estimators.arrays import ArrayEncoder
-from metabalance.estimators.categories import CategoryColumn, CodedColumn
-from metabalance.estimators.tables import TableEncoder
+from metabalance.encoding.arrays import ArrayEncoder
+from metabalance.encoding.categories import CategoryColumn, CodedColumn
+from metabalance.encoding.tables import TableEncoder
 from metabalance.export.encoding import EncodeArray, EncodeTable, places_of
 
 ROWS = "rows"  # the name of the number of rows

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, compose, helper, numpy_helper
 from torch import Tensor, nn
 
-from metabalance.estimators.arrays import ArrayEncoder
+from metabalance.encoding.arrays import ArrayEncoder
+from metabalance.encoding.tables import TableEncoder
 from metabalance.estimators.outputs import Output
-from metabalance.estimators.tables import TableEncoder
 from metabalance.export.classifying import Classify
 from metabalance.export.front import EXAMPLE_ROWS, LABEL, ML_DOMAIN, PROBABILITIES, ROWS, Front, front_of
 from metabalance.files import write_atomically

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from metabalance.datasets.files import check_header, check_start, first_line
-from metabalance.estimators.categories import is_number
+from metabalance.encoding.categories import is_number
 
 TEXT = (".csv.gz", ".csv", ".tsv")
 # What pandas.read_csv takes for a missing value (its documentation, na_values).

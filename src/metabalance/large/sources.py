@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 
 from metabalance.datasets.files import PARQUET, first_line, likely_names
-from metabalance.estimators.reading import unsupported
+from metabalance.encoding.reading import unsupported
 
 BATCH_ROWS = 65_536
 # Parquet files are read a little at a time: a part of a file may be as large as the whole table.

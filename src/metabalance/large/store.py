@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from metabalance.estimators.tables import TableEncoder
+from metabalance.encoding.tables import TableEncoder
 from metabalance.files import write_atomically
 from metabalance.sampling.stored import StoredRows, StoredTable, mapped_numbers
 from metabalance.seals import seal_json, unseal_json

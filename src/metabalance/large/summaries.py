@@ -14,15 +14,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from metabalance.estimators.categories import (
+from metabalance.encoding.categories import (
     CategoryColumn,
     CodedColumn,
     rows_of_each,
     warn_of_doubtful_categories,
 )
-from metabalance.estimators.columns import BooleanColumn, Column, EmptyColumn, NumericColumn
-from metabalance.estimators.reading import Values, unsupported
-from metabalance.estimators.tables import LARGEST
+from metabalance.encoding.columns import BooleanColumn, Column, EmptyColumn, NumericColumn
+from metabalance.encoding.reading import Values, unsupported
+from metabalance.encoding.tables import LARGEST
 
 MOST_COUNTED = 2**17  # categories of a column; with more, those that are rare so far are no longer counted
 

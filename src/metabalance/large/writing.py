@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from metabalance.estimators.labels import encode_labels
-from metabalance.estimators.tables import TableEncoder, refuse_large
+from metabalance.encoding.labels import encode_labels
+from metabalance.encoding.tables import TableEncoder, refuse_large
 from metabalance.files import write_atomically
 from metabalance.large.sources import Source
 from metabalance.large.store import (

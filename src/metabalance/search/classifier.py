@@ -13,16 +13,16 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from metabalance.encoding.labels import encode_known_labels, encode_labels
+from metabalance.encoding.tables import make_encoder
 from metabalance.estimators import MetaBalanceClassifier
 from metabalance.estimators.attempts import one_of_each_kind
 from metabalance.estimators.checkpoints import NOT_ROUTED, chosen_checkpoint
 from metabalance.estimators.groups import named_groups
-from metabalance.estimators.labels import encode_known_labels, encode_labels
 from metabalance.estimators.parameters import is_whole_number
 from metabalance.estimators.prepared import with_rows
 from metabalance.estimators.scoring import check_scoring, choose_score, ranking_scorer
 from metabalance.estimators.splits import check_every_class, make_splits
-from metabalance.estimators.tables import make_encoder
 from metabalance.files import write_atomically
 from metabalance.search.candidates import (
     all_candidates,

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.progress import track
 from sklearn.utils import _safe_indexing
 
+from metabalance.encoding.labels import encode_known_labels
 from metabalance.estimators import MetaBalanceClassifier
 from metabalance.estimators.attempts import Attempt, attempt
 from metabalance.estimators.kept import KeptResults
-from metabalance.estimators.labels import encode_known_labels
 from metabalance.estimators.prepared import Prepared
 from metabalance.estimators.scoring import choose_score
 from metabalance.estimators.workers import in_processes

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import RobustScaler
 
-from metabalance.estimators.arrays import ArrayEncoder
-from metabalance.estimators.tables import TableEncoder, encoder_from_state, make_encoder
+from metabalance.encoding.arrays import ArrayEncoder
+from metabalance.encoding.tables import TableEncoder, encoder_from_state, make_encoder
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from metabalance.estimators.categories import CategoryColumn, CodedColumn
-from metabalance.estimators.reading import NUMBERS, Values, check_supported, read_numbers
+from metabalance.encoding.categories import CategoryColumn, CodedColumn
+from metabalance.encoding.reading import NUMBERS, Values, check_supported, read_numbers
 
 CLIP_AT = 3.0  # where the smooth clipping levels off, in units of the scale
 

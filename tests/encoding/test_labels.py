@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from metabalance.estimators.labels import encode_known_labels, encode_labels
+from metabalance.encoding.labels import encode_known_labels, encode_labels
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def encode_labels(y: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
 
     Examples
     --------
-    >>> from metabalance.estimators.labels import encode_labels
+    >>> from metabalance.encoding.labels import encode_labels
     >>> classes, codes = encode_labels(["no", "yes", "no"])
     >>> classes.tolist(), codes.tolist()
     (['no', 'yes'], [0, 1, 0])
@@ -76,7 +76,7 @@ def encode_known_labels(y: Any, classes: NDArray[Any]) -> NDArray[np.int64]:
 
     Examples
     --------
-    >>> from metabalance.estimators.labels import encode_known_labels, encode_labels
+    >>> from metabalance.encoding.labels import encode_known_labels, encode_labels
     >>> classes, _ = encode_labels(["no", "yes", "no"])
     >>> encode_known_labels(["yes", "yes"], classes).tolist()
     [1, 1]

@@ -15,15 +15,15 @@ from scipy.sparse import issparse
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_array
 
-from metabalance.estimators.arrays import ArrayEncoder
-from metabalance.estimators.categories import (
+from metabalance.encoding.arrays import ArrayEncoder
+from metabalance.encoding.categories import (
     CategoryColumn,
     CodedColumn,
     rows_of_each,
     warn_of_doubtful_categories,
 )
-from metabalance.estimators.columns import COLUMN_KINDS, Column, EmptyColumn, kind_of
-from metabalance.estimators.reading import Values
+from metabalance.encoding.columns import COLUMN_KINDS, Column, EmptyColumn, kind_of
+from metabalance.encoding.reading import Values
 
 _ROWS_AT_ONCE = 16_384  # whose intermediate results stay in the cache
 LARGEST = float(np.finfo(np.float32).max)
@@ -58,7 +58,7 @@ class TableEncoder:
     feature_names_in_ : list of str or None
         Column names; None for arrays and for data frames whose names are not strings.
     columns_ : tuple
-        What was learned, a record of `metabalance.estimators.columns` for each column.
+        What was learned, a record of `metabalance.encoding.columns` for each column.
     n_outputs_ : int
         Width of the result; a single 0 where all columns are dropped.
     categorical_outputs_ : ndarray of bool, shape (n_outputs_,)
@@ -74,7 +74,7 @@ class TableEncoder:
     Examples
     --------
     >>> import pandas as pd
-    >>> from metabalance.estimators.tables import TableEncoder
+    >>> from metabalance.encoding.tables import TableEncoder
     >>> table = pd.DataFrame({"age": [30, 40, 50], "city": ["Bern", "Rome", "Bern"]})
     >>> TableEncoder().fit(table).transform(table).round(2).tolist()
     [[-0.9..., 1.0, 0.0], [0.0, 0.0, 1.0], [0.9..., 1.0, 0.0]]

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api import types
 
-from metabalance.estimators.reading import Values, check_supported
+from metabalance.encoding.reading import Values, check_supported
 
 MOST_CODES = 4096
 FEWEST_ROWS = 5  # of a category with an output or a code of its own, in all but small tables

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metabalance.estimators.categories import (
+from metabalance.encoding.categories import (
     CategoryColumn,
     CodedColumn,
     rows_of_each,
     warn_of_doubtful_categories,
 )
-from metabalance.estimators.columns import BooleanColumn, EmptyColumn, NumericColumn, kind_of
-from metabalance.estimators.reading import read_numbers
+from metabalance.encoding.columns import BooleanColumn, EmptyColumn, NumericColumn, kind_of
+from metabalance.encoding.reading import read_numbers
 
 
 def encode(column: Any, values: np.ndarray) -> np.ndarray:

@@ -32,7 +32,7 @@ class ArrayEncoder:
     Examples
     --------
     >>> import numpy as np
-    >>> from metabalance.estimators.arrays import ArrayEncoder
+    >>> from metabalance.encoding.arrays import ArrayEncoder
     >>> images = np.arange(16, dtype=np.uint8).reshape(4, 2, 2)
     >>> encoded = ArrayEncoder().fit(images).transform(images)
     >>> encoded.shape, encoded.dtype.name, float(encoded.std().round(4))

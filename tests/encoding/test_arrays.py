@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
 
-from metabalance.estimators.arrays import ArrayEncoder
+from metabalance.encoding.arrays import ArrayEncoder
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""From columns, arrays and labels of any kind to numbers that networks learn from, and nothing else."""
