@@ -1,5 +1,6 @@
 """Functions run by several processes of one group, as torchrun would start them."""
 
+import gc
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,8 @@ def _be_rank(
     try:
         torch.save(function(*arguments), _file(folder, rank))
     finally:
+        # As in `metabalance.cli.processes.torchrun_group`.
+        gc.collect()
         distributed.destroy_process_group()
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from metabalance import MetaBalanceClassifier
 from metabalance.cli.data import load_data
@@ -52,6 +53,35 @@ def test_a_killed_process_is_started_again_with_the_others(tmp_path: Path) -> No
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("met again") == 2
+
+
+HELD_IN_A_CIRCLE = """
+import os
+from pathlib import Path
+from torch import distributed
+from metabalance.cli.processes import torchrun_group
+def threads():
+    names = [file.read_text() for file in Path("/proc/self/task").glob("*/comm")]
+    return sum("gloo" in name for name in names)
+with torchrun_group():
+    holder = [distributed.group.WORLD]
+    holder.append(holder)
+    del holder
+    distributed.barrier()
+    during = threads()
+Path(f"{__file__}.{os.environ['RANK']}").write_text(f"{during > 0} {threads()}")
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted as Linux lists them")
+def test_threads_of_the_group_end_with_it(tmp_path: Path) -> None:
+    """Those that are left may abort a process that ends well."""
+    script = tmp_path / "held.py"
+    script.write_text(HELD_IN_A_CIRCLE)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert [Path(f"{script}.{rank}").read_text() for rank in (0, 1)] == ["True 0", "True 0"]
 
 
 def test_other_commands_say_that_they_do_not_share_out(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """``metabalance fit`` under torchrun: one of several processes that train a network together."""
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,9 @@ def torchrun_group() -> Iterator[distributed.ProcessGroup | None]:
     try:
         yield distributed.group.WORLD
     finally:
+        # What holds the group in a circle keeps threads of it alive, which may abort the process as it ends
+        # (pytorch/pytorch#190489).
+        gc.collect()
         distributed.destroy_process_group()
 
 
