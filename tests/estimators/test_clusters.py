@@ -16,6 +16,7 @@ from sklearn.datasets import make_classification
 from metabalance import MetaBalanceClassifier, MSMetaBalanceClassifier, compare
 from metabalance.estimators.clusters import RETRIES
 from metabalance.estimators.workers import in_processes
+from metabalance.search.memory import opened_memory
 from tests.estimators.conftest import QUICK
 
 with warnings.catch_warnings():
@@ -82,10 +83,20 @@ def wait_for_the_last(folder: str, number: int) -> int:
     return number
 
 
-def test_a_slow_piece_keeps_no_other_waiting(cluster, tmp_path) -> None:
+@pytest.mark.parametrize("n_jobs", [2, None])
+def test_a_slow_piece_keeps_no_other_waiting(n_jobs, cluster, tmp_path) -> None:
     with joblib.parallel_config(backend="ray"):
         pieces = [(str(tmp_path), number) for number in range(5)]
-        assert list(in_processes(wait_for_the_last, pieces, n_jobs=2)) == [0, 1, 2, 3, 4]
+        assert list(in_processes(wait_for_the_last, pieces, n_jobs=n_jobs)) == [0, 1, 2, 3, 4]
+
+
+def test_machines_keep_no_resampled_rows_that_nobody_removes(cluster, tmp_path, monkeypatch) -> None:
+    with joblib.parallel_config(backend="ray"):
+        with opened_memory(None) as memory:
+            assert memory.location is None
+        monkeypatch.chdir(tmp_path)
+        with opened_memory("rows") as memory:
+            assert memory.location == str(tmp_path / "rows")
 
 
 def fail(number: int) -> int:
@@ -97,7 +108,8 @@ def test_errors_are_those_of_the_work(cluster) -> None:
         list(in_processes(fail, [(3,), (4,)], n_jobs=2))
 
 
-def test_a_comparison_and_a_search_are_what_they_are_on_one_machine(cluster, tmp_path) -> None:
+def test_a_comparison_and_a_search_are_what_they_are_on_one_machine(cluster, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where the cluster is not at home
     X, y = make_classification(200, 5, weights=[0.8], random_state=0)
     options = {"cv": 2, "max_epochs": 1, "network": {"n_members": 2, "hidden_sizes": (8,)}}
     methods = ["naive", "logistic-regression"]
@@ -107,9 +119,10 @@ def test_a_comparison_and_a_search_are_what_they_are_on_one_machine(cluster, tmp
     )
     rows_here = search.fit(X, y).cv_results_["mean_test_score"]
     with joblib.parallel_config(backend="ray", n_jobs=2):
-        there = compare(X, y, methods=methods, **options, checkpoint=tmp_path)
-        again = compare(X, y, methods=methods, **options, checkpoint=tmp_path, resume=True)
+        there = compare(X, y, methods=methods, **options, checkpoint="run")
+        again = compare(X, y, methods=methods, **options, checkpoint="run", resume=True)
         rows_there = search.fit(X, y).cv_results_["mean_test_score"]
+    assert again.settings["resumed"].startswith("4 of 4 fits")
     for other in (there, again):
         for first, second in zip(here.results, other.results, strict=True):
             np.testing.assert_array_equal(first.proba, second.proba)

@@ -47,6 +47,36 @@ def test_it_is_converted_once(tmp_path: Path, monkeypatch) -> None:
     assert to_parquet(tmp_path / "rows.csv", tmp_path) != first
 
 
+def test_files_of_the_same_name_size_and_time_are_told_apart(tmp_path: Path) -> None:
+    converted = []
+    for content in ("a,y\n1,0\n2,1\n", "a,y\n3,0\n4,1\n"):
+        (tmp_path / "rows.csv").write_text(content)
+        os.utime(tmp_path / "rows.csv", ns=(7, 7))
+        converted.append(to_parquet(tmp_path / "rows.csv", tmp_path))
+    assert [pd.read_parquet(file)["a"].tolist() for file in converted] == [[1, 2], [3, 4]]
+
+
+def test_a_file_that_grows_while_it_is_read(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("a,y\n1,0\n2,1\n")
+    write = converting._write
+
+    def write_and_let_grow(*arguments):
+        types = write(*arguments)
+        with path.open("a") as file:
+            file.write("3,1\n")
+        return types
+
+    with monkeypatch.context() as patched:
+        patched.setattr(converting, "_write", write_and_let_grow)
+        with pytest.raises(ValueError, match=r"have changed while they were read"):
+            to_parquet(path, tmp_path / "store")
+    assert not list((tmp_path / "store").glob(".*.parquet*[!k]"))  # but the lock
+    converted = to_parquet(path, tmp_path / "store")
+    assert len(pd.read_parquet(converted)) == 3
+    assert converted.stat().st_mtime_ns == path.stat().st_mtime_ns
+
+
 def test_whole_numbers_and_gaps_may_give_way_to_other_numbers(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(converting, "BLOCK_BYTES", 64)
     rows = ["1,,0"] * 40 + ["2.5,7,1"] * 40

@@ -103,6 +103,31 @@ def test_links_and_endings_of_any_case(frame, tmp_path: Path) -> None:
         source_of(tmp_path / "rows")
 
 
+def test_no_file_is_there_twice(frame, tmp_path: Path) -> None:
+    for month in ("month=1", "month=2"):
+        (tmp_path / month).mkdir()
+        frame.to_parquet(tmp_path / month / "part.parquet")
+    (tmp_path / "a-link").symlink_to("month=1")
+    (tmp_path / "latest.parquet").symlink_to("month=2/part.parquet")
+    own = [tmp_path / "month=1" / "part.parquet", tmp_path / "month=2" / "part.parquet"]
+    assert parquet_files(tmp_path) == own
+    (tmp_path / "view").mkdir()
+    (tmp_path / "view" / "part.parquet").symlink_to(own[0])
+    assert parquet_files(tmp_path / "view") == [tmp_path / "view" / "part.parquet"]
+
+
+def test_rows_are_told_apart_where_names_sizes_and_times_are_the_same(frame, tmp_path: Path) -> None:
+    found = []
+    for seed in range(2):
+        rows = frame.assign(a=np.random.default_rng(seed).permutation(frame["a"]))
+        rows.to_parquet(tmp_path / "part.parquet", compression=None)
+        os.utime(tmp_path / "part.parquet", ns=(7, 7))
+        found.append(source_of(tmp_path / "part.parquet").identity())
+        assert source_of(tmp_path / "part.parquet").identity() == found[-1]
+    assert [each["files"][0][:4] for each in found] == [found[0]["files"][0][:4]] * 2
+    assert found[0] != found[1]
+
+
 @pytest.mark.parametrize("kind", [pa.list_(pa.int64()), pa.binary(), pa.timestamp("s")])
 def test_labels_of_a_type_that_is_none(kind, tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": [1.0], "y": pa.array([None], kind)}), tmp_path / "rows.parquet")

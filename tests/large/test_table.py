@@ -17,7 +17,8 @@ from metabalance import (
     NeuralClassifier,
     compare,
 )
-from metabalance.training import rules
+from metabalance.training import Saver, rules
+from tests.estimators.test_checkpoints import fit_until
 
 
 @pytest.fixture(scope="module")
@@ -118,13 +119,16 @@ def test_dropped_columns(file) -> None:
     assert net.feature_names_in_.tolist() == ["a", "c"]
 
 
-def test_checkpoints(rows, file, tmp_path: Path) -> None:
+def test_checkpoints(rows, file, tmp_path: Path, monkeypatch) -> None:
     X, _ = rows
     options = {"checkpoint": tmp_path / "run"}
-    first = NeuralClassifier(max_epochs=3, random_state=0).fit(table(file), "state", **options)
+    first = NeuralClassifier(max_epochs=3, random_state=0).fit(table(file), "state")
     again = NeuralClassifier(max_epochs=3, random_state=0)
+    fit_until(40, monkeypatch, again, table(file), "state", tmp_path / "run")
     again.fit(table(file), "state", **options, resume=True)
     assert (again.predict_proba(X) == first.predict_proba(X)).all()
+    monkeypatch.setattr(Saver, "after_update", lambda self, loop: pytest.fail("trained again"))
+    again.fit(table(file), "state", **options, resume=True)
     with pytest.raises(ValueError, match=r"data"):
         again.fit(table(file, drop=["c"]), "state", **options, resume=True)
 

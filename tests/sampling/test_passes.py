@@ -165,10 +165,11 @@ def test_long_undersampled_passes_are_computed_and_as_even(monkeypatch):
     assert chisquare(np.bincount(labels[:, 0])[[4, 7, 9]]).pvalue > 0.01  # mixed
 
 
-def test_many_classes_are_not_computed_one_after_the_other(monkeypatch):
+def test_long_undersampled_passes_of_many_classes(monkeypatch):
     monkeypatch.setattr(module, "LONG", 5)
-    monkeypatch.setattr(module, "FEW_CLASSES", 2)
-    y = torch.arange(9) % 3
-    order = Undersampled(*by_class(y)).order(_generator())
-    assert isinstance(order, torch.Tensor)
-    assert sorted(order[:9].tolist()) == list(range(9))
+    y = torch.cat([torch.arange(500).repeat(3), torch.arange(250)])
+    orders = _computed(Undersampled(*by_class(y)), 3)
+    assert orders.shape[1] == 1500
+    for order in orders:
+        assert len(np.unique(order)) == 1500
+        assert (np.bincount(y.numpy()[order]) == 3).all()

@@ -6,7 +6,8 @@ from typing import Any, Self
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
-_LARGEST = float(np.finfo(np.float32).max)
+from metabalance.encoding.reading import LARGEST
+
 _ROWS_AT_ONCE = 1024  # bounds the float64 copies: the arrays themselves may be gigabytes
 
 Array = np.ndarray[Any, Any]
@@ -141,7 +142,7 @@ def _as_numbers(X: Any) -> Array:
 def _check_finite(array: Array) -> None:
     if array.dtype.kind != "f":
         return
-    broken = sum(int(np.count_nonzero(~(np.abs(block) <= _LARGEST))) for block in _blocks(array))
+    broken = sum(int(np.count_nonzero(~(np.abs(block) <= LARGEST))) for block in _blocks(array))
     if broken:
         raise ValueError(
             f"X holds {broken} values that are NaN, infinity or too large for float32: drop those rows or "

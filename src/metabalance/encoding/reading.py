@@ -11,6 +11,7 @@ from pandas.api import types
 Values = np.ndarray[Any, Any]
 
 NUMBERS = (Real, Decimal, np.bool_)
+LARGEST = float(np.finfo(np.float32).max)  # that an encoder can take
 
 
 def check_supported(series: Any, label: str) -> None:

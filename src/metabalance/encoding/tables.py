@@ -1,4 +1,4 @@
-"""Encoders from what people have (tables, images, sequences) to float32 arrays, fitted on training rows only.
+"""From tables of any columns to float32 arrays, by what was learned from training rows only.
 
 This is our own code rather than scikit-learn's ``ColumnTransformer`` because a fitted pipeline can only be
 saved by pickle, which runs code on loading; an encoder's state here is plain JSON.
@@ -23,10 +23,9 @@ from metabalance.encoding.categories import (
     warn_of_doubtful_categories,
 )
 from metabalance.encoding.columns import COLUMN_KINDS, Column, EmptyColumn, kind_of
-from metabalance.encoding.reading import Values
+from metabalance.encoding.reading import LARGEST, Values
 
 _ROWS_AT_ONCE = 16_384  # whose intermediate results stay in the cache
-LARGEST = float(np.finfo(np.float32).max)
 
 
 class TableEncoder:
@@ -183,10 +182,7 @@ class TableEncoder:
 
     def with_columns(self, summaries: Sequence[Any], names: list[str]) -> Self:
         """Take what was learned of each column from its `metabalance.large.summaries.Summary`."""
-        columns = [
-            each.column(self.max_categories, self.coded) if each.known else EmptyColumn()
-            for each in summaries
-        ]
+        columns = [each.column(self.max_categories, self.coded) for each in summaries]
         self._restore(columns, names)
         return self
 

@@ -51,7 +51,7 @@ class KeptResults:
         ValueError
             If the folder cannot be used, or is of another run.
         """
-        folder = Path(checkpoint.folder)
+        folder = Path(checkpoint.folder).absolute()  # workers of a cluster may be at home elsewhere
         about = folder / ABOUT_FILE
         if not about.exists():
             content = seal_json({"format": FORMAT, "made_of": dict(made_of)})
@@ -61,7 +61,7 @@ class KeptResults:
             raise ValueError(f"{str(about)!r} is not of a run of metabalance: name another folder")
         check_same_run(found["made_of"], made_of, about)
         for unfinished in folder.glob(".*.tmp"):  # of processes that were killed while they wrote
-            unfinished.unlink()
+            unfinished.unlink(missing_ok=True)
         return cls(folder, joblib.hash(dict(made_of)), to_json, from_json)
 
     def run(

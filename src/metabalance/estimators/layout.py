@@ -68,7 +68,7 @@ def describe_table(
     Parameters
     ----------
     x : Tensor or StoredRows of shape (n, columns)
-        Encoded rows that are trained on.
+        Encoded rows that are trained on; of a table in files all rows, those held out among them.
     encoder : TableEncoder
         The one that has encoded them.
     embedding : {"piecewise-linear", "periodic"} or None

@@ -13,6 +13,11 @@ from metabalance.estimators.clusters import cluster_of
 Result = TypeVar("Result")
 
 
+def on_this_machine() -> bool:
+    """Return whether work is handed out to nobody but processes and threads of this machine."""
+    return type(get_active_backend()[0]).__module__ == "joblib._parallel_backends"
+
+
 def in_processes(
     work: Callable[..., Result], pieces: Iterable[tuple[Any, ...]], n_jobs: int | None
 ) -> Iterator[Result]:
@@ -23,7 +28,8 @@ def in_processes(
     is under ``parallel_backend("threading")``, and inside a worker process of another joblib call.
 
     On a cluster (``parallel_config(backend="ray")``) arguments that pieces have in common are sent once, and
-    pieces whose worker was lost are done again.
+    pieces whose worker was lost are done again; where nothing says how many at a time, it is as many as the
+    cluster has processors for.
 
     Raises
     ------
@@ -36,7 +42,7 @@ def in_processes(
     cluster = cluster_of(backend)
     try:
         if cluster is not None:
-            yield from cluster.do(work, list(pieces), n_jobs or n_jobs_of_backend or 1)
+            yield from cluster.do(work, list(pieces), n_jobs or n_jobs_of_backend or -1)
             return
         # As joblib asks: backends that do not say have none.
         threads = getattr(backend, "uses_threads", False)

@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from metabalance.datasets.files import check_header, check_start, first_line
 from metabalance.encoding.categories import is_number
+from metabalance.large.sources import CHANGED, digest_of_ends
 
 TEXT = (".csv.gz", ".csv", ".tsv")
 # What pandas.read_csv takes for a missing value (its documentation, na_values).
@@ -41,14 +42,17 @@ def to_parquet(path: Path, folder: Path) -> Path:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it cannot be read as a table, or the Parquet file not be written.
+        If it cannot be read as a table, changes meanwhile, or the Parquet file cannot be written.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file; check the name and the folder")
     ending = next(ending for ending in TEXT if path.name.lower().endswith(ending))
     check_start(path, ending)
     about = path.stat()
-    digest = hashlib.sha256(f"{path.name} {about.st_size} {about.st_mtime_ns}".encode()).hexdigest()[:16]
+    with path.open("rb") as file:
+        ends = digest_of_ends(file, about.st_size)
+    known = f"{path.name} {about.st_size} {about.st_mtime_ns} {ends}"
+    digest = hashlib.sha256(known.encode()).hexdigest()[:16]
     # Hidden, so that it is no part of a table whose folder this may be.
     converted = folder / f".{path.name[: -len(ending)]}-{digest}.parquet"
     if converted.exists():  # perhaps in a folder that may be read only
@@ -57,9 +61,7 @@ def to_parquet(path: Path, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f"{converted.name}.lock"):
             if not converted.exists():
-                _convert(_Text(path, "\t" if ending == ".tsv" else ","), converted)
-                # The store is known by this time, so that a file converted anew finds its old store.
-                os.utime(converted, ns=(about.st_mtime_ns, about.st_mtime_ns))
+                _convert(_Text(path, "\t" if ending == ".tsv" else ","), converted, about)
     except OSError as error:
         raise ValueError(
             f"cannot write {converted} ({error.strerror}): make room, or name another folder (store)"
@@ -119,7 +121,7 @@ class _Text:
         return ValueError(f"{self.path} is damaged ({first_line(error)}): write or pack it anew")
 
 
-def _convert(text: _Text, converted: Path) -> None:
+def _convert(text: _Text, converted: Path, about: os.stat_result) -> None:
     """Write the rows, again where it turns out that a column needs another type."""
     header = text.header()
     types: Types = {}
@@ -127,6 +129,11 @@ def _convert(text: _Text, converted: Path) -> None:
     try:
         while wider := _write(text, header, types, unfinished):
             types |= wider
+        now = text.path.stat()
+        if (now.st_size, now.st_mtime_ns) != (about.st_size, about.st_mtime_ns):
+            raise ValueError(CHANGED)
+        # The store is known by this time, so that a file converted anew finds its old store.
+        os.utime(unfinished, ns=(about.st_mtime_ns, about.st_mtime_ns))
         unfinished.replace(converted)
     except pa.ArrowException as error:
         if "invalid UTF8" in str(error):

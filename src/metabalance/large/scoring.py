@@ -95,7 +95,12 @@ class _Writer:
     def write(self, batch: pa.RecordBatch, frame: pd.DataFrame, added: pd.DataFrame) -> None:
         """Append rows, in the types they have in their file, and the columns added to them."""
         if not self._is_parquet:
-            whole = pd.concat([frame, added], axis=1)
+            times = {
+                field.name: batch.column(field.name).cast(pa.string()).to_pandas()
+                for field in batch.schema
+                if pa.types.is_timestamp(field.type)  # of which pandas writes only dates, where all are such
+            }
+            whole = pd.concat([frame.assign(**times), added], axis=1)
             mode = "a" if self._begun else "w"
             whole.to_csv(self._path, mode=mode, header=not self._begun, index=False, compression=self._packed)
             self._begun = True

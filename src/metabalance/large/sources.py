@@ -1,11 +1,12 @@
 """A table in files as one stream of batches, in an order that is always the same."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pandas as pd
 import pyarrow as pa
@@ -15,6 +16,8 @@ from metabalance.datasets.files import PARQUET, first_line, likely_names
 from metabalance.encoding.reading import unsupported
 
 BATCH_ROWS = 65_536
+END_BYTES = 2**16  # of a file's beginning and end, by which it is told from others
+CHANGED = "the files of the table have changed while they were read: fit again once nobody writes to them"
 # Parquet files are read a little at a time: a part of a file may be as large as the whole table.
 PIECEWISE = pads.ParquetFragmentScanOptions(use_buffered_stream=True, pre_buffer=False)
 # Types that labels may have.
@@ -125,12 +128,12 @@ class Source:
         )
 
     def identity(self) -> dict[str, Any]:
-        """Return what tells the rows from others: the files' names, sizes and times, and the columns.
+        """Return what tells the rows from others: of the files names, sizes, times and ends, and the columns.
 
         Raises
         ------
         ValueError
-            If a file is gone, or the file system knows no times.
+            If a file is gone or cannot be read, or the file system knows no times.
         """
         files = []
         for fragment in {piece.fragment.path: piece.fragment for piece in self.pieces}.values():
@@ -141,7 +144,9 @@ class Source:
                     "is found again: copy the files to a local disk"
                 )
             values = str(fragment.partition_expression)  # which its folders' names say
-            files.append((Path(fragment.path).name, values, info.size, info.mtime_ns))
+            with fragment.open() as file:
+                ends = digest_of_ends(file, info.size)
+            files.append((Path(fragment.path).name, values, info.size, info.mtime_ns, ends))
         return {
             "files": files,
             "schema": [f"{field.name}: {field.type}" for field in self.dataset.schema],
@@ -208,6 +213,16 @@ def _widens(kind: pa.DataType, wanted: pa.DataType) -> bool:
     except pa.ArrowException:
         return False
     return bool(both.field("x").type == wanted)
+
+
+def digest_of_ends(file: BinaryIO, size: int) -> str:
+    """Return a checksum of a file's beginning and end, where a Parquet file has its statistics.
+
+    Names, sizes and times may be those of other rows: parts of one table, unpacked or copied together.
+    """
+    beginning = file.read(END_BYTES)
+    file.seek(max(0, size - END_BYTES))
+    return hashlib.sha256(beginning + file.read(END_BYTES)).hexdigest()
 
 
 def index_columns(schema: pa.Schema) -> list[str]:
@@ -283,7 +298,8 @@ def holds_parquet(path: Path) -> bool:
 def parquet_files(folder: Path) -> list[Path]:
     """Return the Parquet files of a folder and the folders in it, sorted; hidden ones are passed over.
 
-    Links are followed; one that leads nowhere is among them, lest its rows be left out without a word.
+    Links are followed, but no file is there twice; a link that leads nowhere is among them, lest its rows be
+    left out without a word.
     """
     found, seen = [], set()
     for place, folders, names in os.walk(folder, followlinks=True):
@@ -295,4 +311,10 @@ def parquet_files(folder: Path) -> list[Path]:
             for name in names
             if name.lower().endswith(PARQUET) and not name.startswith((".", "_"))
         ]
-    return sorted(found)
+    root = os.path.realpath(folder)
+    files: dict[str, Path] = {}
+    for file in sorted(found):
+        real = os.path.realpath(file)
+        if real not in files or real == os.path.join(root, file.relative_to(folder)):
+            files[real] = file  # by its own name rather than that of a link
+    return sorted(files.values())

@@ -21,8 +21,7 @@ from metabalance.encoding.categories import (
     warn_of_doubtful_categories,
 )
 from metabalance.encoding.columns import BooleanColumn, Column, EmptyColumn, NumericColumn
-from metabalance.encoding.reading import Values, unsupported
-from metabalance.encoding.tables import LARGEST
+from metabalance.encoding.reading import LARGEST, Values, unsupported
 
 MOST_COUNTED = 2**17  # categories of a column; with more, those that are rare so far are no longer counted
 

@@ -21,12 +21,14 @@ class LargeTable:
 
     ``fit(LargeTable(source), "target")`` reads the table once to learn medians, scales and categories, once
     more to write the encoded rows, float32, into a store on disk, and then draws its batches from there. The
-    store is found again by the names, sizes and times of the files and by the columns: a later fit begins at
-    once. If writing is broken off, the next fit goes on with it. ``fit(source, "target")`` means the same.
+    store is found again by the names, sizes, times, beginnings and ends of the files and by the columns: a
+    later fit begins at once. If writing is broken off, the next fit goes on with it.
+    ``fit(source, "target")`` means the same.
 
-    Medians and quartiles are those of up to 262,144 rows chosen at random, and columns with more than 131,072
-    different texts are counted roughly; everything else that the encoder learns is exact. About 131,072 rows
-    are held out at most, in the proportions of the classes, but 128 of each class where
+    Medians and quartiles are those of up to 262,144 rows chosen at random (with more than 128 columns, of
+    33,554,432 values in all), and columns with more than 131,072 different texts are counted roughly;
+    everything else that the encoder learns is exact. About 131,072 rows are held out at most, in the
+    proportions of the classes, but 128 of each class (an even share with more than 1,024 classes) where
     ``validation_fraction`` allows it: scores that depend on class frequencies, such as average precision, are
     then those of the held-out rows. All members of the default network hold out the same ones.
 

@@ -23,7 +23,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from metabalance.encoding.labels import encode_labels
 from metabalance.encoding.tables import TableEncoder, refuse_large
 from metabalance.files import write_atomically
-from metabalance.large.sources import Source
+from metabalance.large.sources import CHANGED, Source
 from metabalance.large.store import (
     ABOUT,
     BY_CLASS,
@@ -45,7 +45,6 @@ FOUND = "found.json"  # what the first pass has found
 DONE = "done.json"  # how many rows the second pass has written
 SAVED_EVERY = 20.0  # seconds
 INDEXED_AT_ONCE = 2**22
-CHANGED = "the files of the table have changed while they were read: fit again once nobody writes to them"
 
 Batches = Iterator[tuple[pd.DataFrame, pd.Series]]
 

@@ -12,10 +12,9 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from metabalance.sampling.permutations import AT_ONCE, ComputedOrder, Permutation
+from metabalance.sampling.permutations import AT_ONCE, ComputedOrder, Permutation, Permutations
 
 LONG = 2**22  # rows of a pass, beyond which its order is not kept in memory
-FEW_CLASSES = 64  # of which subsets are computed one class after the other
 
 Numbers = Callable[[Tensor], Tensor]
 """Returns the row numbers at some places of all rows, or of all rows class after class."""
@@ -78,7 +77,7 @@ class Undersampled:
 
     def order(self, generator: Generator) -> Tensor | ComputedOrder:
         """Draw the subsets of every pass and mix them."""
-        if self.size > LONG and len(self._counts) <= FEW_CLASSES:
+        if self.size > LONG:
             return self._computed(generator)
         passes = _passes_at_once(self.size)
         chosen = [
@@ -90,16 +89,14 @@ class Undersampled:
 
     def _computed(self, generator: Generator) -> ComputedOrder:
         """The subset of a class is the beginning of a permutation of it."""
-        subsets = [Permutation(count, generator) for count in self._counts]
+        subsets = Permutations(self._counts, generator)
+        starts = torch.tensor(self._starts)
         mixed = Permutation(self.size, generator)
 
         def numbers_at(places: Tensor) -> Tensor:
             drawn = mixed(places)
             classes, within = drawn // self._smallest, drawn % self._smallest
-            for code, (start, subset) in enumerate(zip(self._starts, subsets, strict=True)):
-                own = classes == code
-                within[own] = start + subset(within[own])
-            return self._numbers(within)
+            return self._numbers(starts[classes] + subsets(classes, within))
 
         return ComputedOrder(self.size, numbers_at)
 

@@ -10,7 +10,7 @@ References
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ class Permutation:
     n : int
         At least 1.
     generator : torch.Generator
-        Decides which permutation; `ROUNDS` numbers are drawn.
+        Decides which permutation.
 
     Examples
     --------
@@ -43,26 +43,60 @@ class Permutation:
     """
 
     def __init__(self, n: int, generator: Generator) -> None:
-        self.n = n
-        self._side = np.uint64(math.isqrt(n - 1) + 1)  # the smallest square that holds n
-        drawn = torch.randint(2**62, (ROUNDS,), generator=generator)
-        self._keys: Numbers = drawn.numpy().astype(np.uint64)
+        self._permutations = Permutations([n], generator)
 
     def __call__(self, places: Tensor) -> Tensor:
         """Return the numbers at these places, int64 of any shape, from 0."""
-        numbers = self._once(places.numpy().astype(np.uint64))
-        outside = numbers >= self.n
+        return self._permutations(0, places)
+
+
+class Permutations:
+    """A permutation of each of several ranges.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        How many numbers each of them has, at least 1.
+    generator : torch.Generator
+        Decides which permutations.
+
+    Examples
+    --------
+    >>> import torch
+    >>> shuffle = Permutations([2, 3], torch.Generator().manual_seed(0))
+    >>> numbers = shuffle(torch.tensor([0, 0, 1, 1, 1]), torch.tensor([0, 1, 0, 1, 2]))
+    >>> sorted(numbers[:2].tolist()), sorted(numbers[2:].tolist())
+    ([0, 1], [0, 1, 2])
+    """
+
+    def __init__(self, sizes: Sequence[int], generator: Generator) -> None:
+        self._sizes: Numbers = np.array(sizes, dtype=np.uint64)
+        # The smallest squares that hold them.
+        self._sides: Numbers = np.array([math.isqrt(n - 1) + 1 for n in sizes], dtype=np.uint64)
+        drawn = torch.randint(2**62, (len(sizes), ROUNDS), generator=generator)
+        self._keys: Numbers = drawn.numpy().astype(np.uint64)
+
+    def __call__(self, which: int | Tensor, places: Tensor) -> Tensor:
+        """Return the numbers at places, int64 of their shape, of one permutation or of one for each place."""
+        own = which if isinstance(which, int) else which.numpy()
+        sizes, sides, keys = self._sizes[own], self._sides[own], self._keys[own]
+        numbers = _once(places.numpy().astype(np.uint64), sides, np.moveaxis(keys, -1, 0))
+        outside = numbers >= sizes
         while outside.any():
-            numbers[outside] = self._once(numbers[outside])
-            outside = numbers >= self.n
+            if not isinstance(own, int):
+                sides, keys = self._sides[own[outside]], self._keys[own[outside]]
+            numbers[outside] = _once(numbers[outside], sides, np.moveaxis(keys, -1, 0))
+            outside = numbers >= sizes
         return torch.from_numpy(numbers.astype(np.int64))
 
-    def _once(self, numbers: Numbers) -> Numbers:
-        left, right = np.divmod(numbers, self._side)
-        for key in self._keys:
-            left, right = right, (left + _scrambled(right + key)) % self._side
-        result: Numbers = left * self._side + right
-        return result
+
+def _once(numbers: Numbers, sides: Any, keys: Any) -> Numbers:
+    """Send numbers through the network; the keys are those of one round after the other."""
+    left, right = np.divmod(numbers, sides)
+    for key in keys:
+        left, right = right, (left + _scrambled(right + key)) % sides
+    result: Numbers = left * sides + right
+    return result
 
 
 def _scrambled(numbers: Numbers) -> Numbers:

@@ -81,8 +81,9 @@ class MSMetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         one thread of a process of its own; under a joblib backend of threads, and inside a worker of another
         joblib call, there is one fit at a time.
     memory : str, joblib.Memory or None, default=None
-        Where resampled rows are kept; by default in a temporary folder that is removed at the end. A folder
-        of your own also serves later searches on the same rows.
+        Where resampled rows are kept; by default in a temporary folder that is removed at the end, and on a
+        cluster nowhere: every fit resamples. A folder of your own also serves later searches on the same
+        rows; all machines of a cluster must see it.
     random_state : int, RandomState or None, default=None
         Seed of the folds and of every fit, unless the estimator has a ``random_state`` of its own.
     verbose : int, default=0

@@ -68,7 +68,8 @@ class Saver:
         ValueError
             If the file is damaged, of another format, or the state is one of another training.
         """
-        remove_unfinished(self.file)
+        if self.writes:
+            remove_unfinished(self.file)
         if not self.file.exists():
             return False
         kept = _read(self.file)
