@@ -1,6 +1,7 @@
 """Exceptions and warnings as single lines."""
 
 import warnings
+from pathlib import Path
 
 import pytest
 import typer
@@ -30,15 +31,20 @@ def test_user_errors(error: Exception, line: str, capsys: pytest.CaptureFixture[
     assert capsys.readouterr() == ("", line + "\n")
 
 
-def test_interruption(capsys: pytest.CaptureFixture[str]) -> None:
+def test_interruption(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     @one_line_errors
-    def command() -> None:
+    def command(checkpoint: Path | None = None) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(typer.Exit) as stopped:
         command()
     assert stopped.value.exit_code == 130
     assert capsys.readouterr().err == "interrupted: no result was written\n"
+    (tmp_path / "run.json").touch()
+    with pytest.raises(typer.Exit):
+        command(checkpoint=tmp_path)
+    wanted = f"interrupted: no result was written; --resume goes on from what is kept in {tmp_path}\n"
+    assert capsys.readouterr().err == wanted
 
 
 def test_errors_of_the_library_itself_are_not_hidden() -> None:

@@ -18,7 +18,8 @@ from metabalance.datasets import load_builtin
 from metabalance.evaluation import Comparison
 from metabalance.sampling import STRATEGIES
 from metabalance.search.candidates import describe
-from metabalance.training import MetaBalance
+from metabalance.training import MetaBalance, Saver
+from metabalance.training.snapshots import take_snapshot
 
 Run = Callable[..., Any]
 EXECUTABLE = Path(sysconfig.get_path("scripts"), "metabalance")
@@ -274,7 +275,7 @@ def test_a_fit_that_is_broken_off_does_not_pass_for_a_finished_one(run, files, t
             raise KeyboardInterrupt
         return loss
 
-    left = [None] * 60  # an epoch is 32 updates
+    left: list[None] = [None] * 60  # an epoch is 32 updates
     monkeypatch.setattr(MetaBalance, "backward", broken_off)
     options = (
         "--target",
@@ -288,8 +289,14 @@ def test_a_fit_that_is_broken_off_does_not_pass_for_a_finished_one(run, files, t
     )
     result = run("fit", files / "people.csv", *options)
     assert result.exit_code == 130
-    assert "interrupted: the model is that of the best epoch so far; --resume goes on with" in result.stderr
     assert (tmp_path / "model").exists()
+    so_far = "interrupted: the model is that of the best epoch so far"
+    assert f"{so_far}; nothing was kept in {tmp_path / 'run'} yet" in result.stderr  # within a minute
+    monkeypatch.setattr(Saver, "after_update", lambda self, loop: self._write(take_snapshot(loop, False)))
+    left += [None] * 60
+    result = run("fit", files / "people.csv", *options)
+    assert result.exit_code == 130
+    assert f"{so_far}; --resume goes on from what is kept in {tmp_path / 'run'}" in result.stderr
 
 
 @pytest.mark.filterwarnings("default")  # printed, as they are for users

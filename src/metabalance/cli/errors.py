@@ -4,10 +4,12 @@ import functools
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import typer
 
+from metabalance import Checkpoint
 from metabalance.cli.processes import name_of_process, speaks
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -29,10 +31,19 @@ def one_line_errors(command: Command) -> Command:
             complain(f"error{name_of_process()}: {_one_line(_text(error))}")
             raise typer.Exit(INPUT_ERROR) from error
         except KeyboardInterrupt as error:
-            complain("interrupted: no result was written")
+            complain(f"interrupted: no result was written{how_to_go_on(kwargs.get('checkpoint'))}")
             raise typer.Exit(INTERRUPTED) from error
 
     return wrapped  # type: ignore[return-value]
+
+
+def how_to_go_on(checkpoint: Path | None) -> str:
+    """Return the end of a message about a command that was broken off."""
+    if checkpoint is None:
+        return ""
+    if Checkpoint(checkpoint).files():
+        return f"; --resume goes on from what is kept in {checkpoint}"
+    return f"; nothing was kept in {checkpoint} yet"
 
 
 def complain(line: str) -> None:

@@ -8,7 +8,7 @@ import typer
 from metabalance import LargeTable, MetaBalanceClassifier, NeuralClassifier
 from metabalance.cli.data import large_table, load_data, reads_from_disk
 from metabalance.cli.decisions import read_decision, read_prior
-from metabalance.cli.errors import INTERRUPTED, complain
+from metabalance.cli.errors import INTERRUPTED, complain, how_to_go_on
 from metabalance.cli.options import (
     AugmentOption,
     BalanceByOption,
@@ -125,6 +125,5 @@ def fit_command(
 def end_if_interrupted(network: Any, checkpoint: Path | None) -> None:
     """Say so where the user broke training off, and end as other interrupted commands do."""
     if network.interrupted_:
-        go_on = "" if checkpoint is None else "; --resume goes on with the training"
-        complain(f"interrupted: the model is that of the best epoch so far{go_on}")
+        complain(f"interrupted: the model is that of the best epoch so far{how_to_go_on(checkpoint)}")
         raise typer.Exit(INTERRUPTED)
