@@ -57,8 +57,8 @@ def load_data(
     if is_folder or Path(data).suffix == ".npz":
         if target is not None or drop:
             what = (
-                "is a folder without Parquet files: give one file in it, or, if it holds images in a folder for "
-                "each class,"
+                "is a folder without Parquet files: give one file in it, or, if it holds images in a folder "
+                "for each class,"
             )
             raise ValueError(
                 f"{data} {what if is_folder else 'holds images and their classes:'} leave out --target and "
