@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from metabalance.large import sources
-from metabalance.large.sources import Source, open_dataset, parquet_files
+from metabalance.large.folders import open_dataset
+from metabalance.large.sources import Source
 
 
 @pytest.fixture
@@ -89,33 +90,6 @@ def test_a_data_set_whose_schema_loses_something(frame, tmp_path: Path) -> None:
     assert Source.of(dataset, "late", ["city"]).n_rows == 100
 
 
-def test_links_and_endings_of_any_case(frame, tmp_path: Path) -> None:
-    for name in ("real", "rows"):
-        (tmp_path / name).mkdir()
-    frame[:10].to_parquet(tmp_path / "rows" / "a.parquet")
-    frame[10:20].to_parquet(tmp_path / "rows" / "b.PARQUET")
-    frame[20:].to_parquet(tmp_path / "real" / "c.parquet")
-    (tmp_path / "rows" / "more").symlink_to(tmp_path / "real")
-    (tmp_path / "real" / "back").symlink_to(tmp_path / "rows")
-    assert source_of(tmp_path / "rows").n_rows == 50
-    (tmp_path / "rows" / "gone.parquet").symlink_to(tmp_path / "nowhere.parquet")
-    with pytest.raises(ValueError, match=r"gone.parquet"):
-        source_of(tmp_path / "rows")
-
-
-def test_no_file_is_there_twice(frame, tmp_path: Path) -> None:
-    for month in ("month=1", "month=2"):
-        (tmp_path / month).mkdir()
-        frame.to_parquet(tmp_path / month / "part.parquet")
-    (tmp_path / "a-link").symlink_to("month=1")
-    (tmp_path / "latest.parquet").symlink_to("month=2/part.parquet")
-    own = [tmp_path / "month=1" / "part.parquet", tmp_path / "month=2" / "part.parquet"]
-    assert parquet_files(tmp_path) == own
-    (tmp_path / "view").mkdir()
-    (tmp_path / "view" / "part.parquet").symlink_to(own[0])
-    assert parquet_files(tmp_path / "view") == [tmp_path / "view" / "part.parquet"]
-
-
 def test_rows_are_told_apart_where_names_sizes_and_times_are_the_same(frame, tmp_path: Path) -> None:
     found = []
     for seed in range(2):
@@ -126,6 +100,17 @@ def test_rows_are_told_apart_where_names_sizes_and_times_are_the_same(frame, tmp
         assert source_of(tmp_path / "part.parquet").identity() == found[-1]
     assert [each["files"][0][:4] for each in found] == [found[0]["files"][0][:4]] * 2
     assert found[0] != found[1]
+
+
+def test_a_file_that_cannot_be_told_from_others(folder: Path, monkeypatch) -> None:
+    source = source_of(folder)
+
+    def broken(*_):
+        raise OSError("Input/output error")
+
+    monkeypatch.setattr(sources, "digest_of_ends", broken)
+    with pytest.raises(ValueError, match=r"a.parquet cannot be read \(Input/output error\): write it anew"):
+        source.identity()
 
 
 @pytest.mark.parametrize("kind", [pa.list_(pa.int64()), pa.binary(), pa.timestamp("s")])
@@ -149,13 +134,6 @@ def test_what_tells_a_source_from_others(folder: Path, frame) -> None:
     assert source_of(folder).identity() != known
     assert source_of(folder, drop=["city"]).identity() != source_of(folder).identity()
     assert source_of(folder, target="city").identity() != source_of(folder).identity()
-
-
-def test_hidden_files_are_passed_over(folder: Path) -> None:
-    for name in (".rows.parquet", "_temporary/rows.parquet"):
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text("unfinished")
-    assert [file.name for file in parquet_files(folder)] == ["a.parquet", "b.parquet"]
 
 
 @pytest.mark.parametrize(
@@ -235,20 +213,6 @@ def test_types_that_hold_what_all_files_hold(tmp_path: Path) -> None:
     pd.DataFrame({"a": ["text"], "b": ["x"], "y": [0]}).to_parquet(tmp_path / "2.parquet")
     with pytest.raises(ValueError, match=r"different things in the same column .*: write them alike"):
         open_dataset(tmp_path)
-
-
-def test_names_of_folders_above_the_table_are_no_columns(frame, tmp_path: Path) -> None:
-    (tmp_path / "run=3" / "parts").mkdir(parents=True)
-    frame.to_parquet(tmp_path / "run=3" / "rows.parquet")
-    frame.to_parquet(tmp_path / "run=3" / "parts" / "rows.parquet")
-    assert source_of(tmp_path / "run=3" / "rows.parquet").features == ["a", "city"]
-    assert source_of(tmp_path / "run=3" / "parts").features == ["a", "city"]
-
-
-def test_folders_called_like_files_are_looked_into(frame, tmp_path: Path) -> None:
-    (tmp_path / "january.parquet").mkdir()
-    frame.to_parquet(tmp_path / "january.parquet" / "part-0.parquet")
-    assert source_of(tmp_path).n_rows == 50
 
 
 def test_a_renamed_folder_is_another_source(frame, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import torch
 from metabalance.encoding.tables import TableEncoder
 from metabalance.large import store as stores
 from metabalance.large import writing
-from metabalance.large.sources import Source, open_dataset
+from metabalance.large.folders import open_dataset
+from metabalance.large.sources import Source
 from metabalance.large.writing import open_store
 
 FILES = (stores.ROWS, stores.CODES, stores.BY_CLASS)
@@ -222,7 +223,8 @@ def test_files_that_are_gone_are_written_again(source, tmp_path: Path, monkeypat
 def test_two_processes_write_one_store(source, frame, tmp_path: Path) -> None:
     script = f"""
 from pathlib import Path
-from metabalance.large.sources import Source, open_dataset
+from metabalance.large.folders import open_dataset
+from metabalance.large.sources import Source
 from metabalance.large.writing import open_store
 source = Source.of(open_dataset(Path({str(tmp_path / "rows.parquet")!r})), "kind", [])
 open_store(source, Path({str(tmp_path / "both")!r}), coded=False, progress=False)

@@ -18,7 +18,7 @@ from metabalance.datasets import (
 )
 from metabalance.estimators.groups import encode_groups
 from metabalance.large import LargeTable
-from metabalance.large.sources import holds_parquet
+from metabalance.large.folders import holds_parquet
 
 
 def load_data(

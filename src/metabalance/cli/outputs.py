@@ -12,7 +12,7 @@ from metabalance.cli.errors import complain
 from metabalance.cli.processes import speaks
 from metabalance.estimators.model_files import DESCRIPTION_FILE
 from metabalance.files import replaced_when_whole
-from metabalance.large.sources import holds_parquet
+from metabalance.large.folders import holds_parquet
 
 ENDINGS = (".csv", ".csv.gz", ".parquet")
 REPORT_FILES = ("report.html", "results.json")

@@ -12,8 +12,8 @@ from metabalance.datasets import read_table
 from metabalance.datasets.images import MODES, image_files, read_images
 from metabalance.estimators.persistence import load_model
 from metabalance.files import remove_unfinished
+from metabalance.large.folders import holds_parquet
 from metabalance.large.scoring import score_parquet
-from metabalance.large.sources import holds_parquet
 
 
 def load_any_model(path: Path) -> Any:

@@ -143,7 +143,7 @@ def training_summary(network: Any) -> str:
         f"{'interrupted; ' if network.interrupted_ else ''}"
         f"best epoch {best['epoch']} of {len(finished)}; on the held-out rows: "
         f"{network.scoring or 'refinement'} {best['valid_score']:.4f}, "
-        f"if the most probable class is taken, recall of the majority class "
+        "if the most probable class is taken, recall of the majority class "
         f"{best['valid_majority_recall']:.3f}, of the other classes {best['valid_minority_recall']:.3f}"
     )
 

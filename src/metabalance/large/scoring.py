@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 
 from metabalance.datasets.files import first_line
 from metabalance.files import replaced_when_whole
-from metabalance.large.sources import BATCH_ROWS, PIECEWISE, check_holds, index_columns, open_dataset
+from metabalance.large.folders import open_dataset
+from metabalance.large.sources import BATCH_ROWS, PIECEWISE, check_holds, index_columns
 
 # So that gaps make no fractions of them, in one part of a text file and not in another.
 WHOLE_NUMBERS = {

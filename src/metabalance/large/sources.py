@@ -1,7 +1,6 @@
 """A table in files as one stream of batches, in an order that is always the same."""
 
 import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as pads
 
-from metabalance.datasets.files import PARQUET, first_line, likely_names
+from metabalance.datasets.files import first_line, likely_names
 from metabalance.encoding.reading import unsupported
 
 BATCH_ROWS = 65_536
@@ -114,9 +113,7 @@ class Source:
                         frame = _to_pandas(rest, self.target)
                         yield frame[self.features], frame[self.target]
             except (pa.ArrowException, OSError) as error:
-                raise ValueError(
-                    f"{piece.fragment.path} cannot be read ({first_line(error)}): write it anew"
-                ) from error
+                raise _unreadable(piece.fragment, error) from error
 
     def _read(self, piece: Piece) -> Iterator[pa.RecordBatch]:
         yield from piece.fragment.to_batches(
@@ -144,8 +141,11 @@ class Source:
                     "is found again: copy the files to a local disk"
                 )
             values = str(fragment.partition_expression)  # which its folders' names say
-            with fragment.open() as file:
-                ends = digest_of_ends(file, info.size)
+            try:
+                with fragment.open() as file:
+                    ends = digest_of_ends(file, info.size)
+            except OSError as error:
+                raise _unreadable(fragment, error) from error
             files.append((Path(fragment.path).name, values, info.size, info.mtime_ns, ends))
         return {
             "files": files,
@@ -179,10 +179,12 @@ def _pieces(dataset: Any, used: list[str]) -> list[Piece]:
             groups = zip(fragment.split_by_row_group(), fragment.row_groups, strict=True)
             pieces += [Piece(part, group.num_rows) for part, group in groups]
         except (pa.ArrowException, OSError) as error:
-            raise ValueError(
-                f"{fragment.path} cannot be read ({first_line(error)}): write it anew"
-            ) from error
+            raise _unreadable(fragment, error) from error
     return pieces
+
+
+def _unreadable(fragment: Any, error: Exception) -> ValueError:
+    return ValueError(f"{fragment.path} cannot be read ({first_line(error)}): write it anew")
 
 
 def check_holds(schema: pa.Schema, fragment: Any, used: list[str]) -> None:
@@ -245,76 +247,3 @@ def _to_pandas(batch: pa.RecordBatch, target: str) -> pd.DataFrame:
     table = pa.RecordBatch.from_pydict(columns)
     frame: pd.DataFrame = table.to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
     return frame
-
-
-def open_dataset(path: Path) -> Any:
-    """Return the Parquet file, or the folder of such files, as a data set.
-
-    Folders named ``column=value`` become a column, as Hive and Spark write it.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is nothing.
-    ValueError
-        If it cannot be read as Parquet, or holds none.
-    """
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file or folder; check the name")
-    files = parquet_files(path) if path.is_dir() else [path]
-    if not files:
-        raise ValueError(f"{path} holds no Parquet file ({', '.join(PARQUET)}): name the folder that does")
-    folders: dict[str, Any] = {}
-    if path.is_dir():
-        folders = {"partitioning": pads.HivePartitioning.discover(), "partition_base_dir": str(path)}
-    names = [str(file) for file in files]
-    try:
-        of_first = pads.dataset(names, format="parquet", **folders)
-        return pads.dataset(names, _schema_of_all(of_first), format="parquet", **folders)
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path} cannot be read as Parquet ({first_line(error)}): write it anew") from error
-
-
-def _schema_of_all(dataset: Any) -> pa.Schema:
-    """The columns of the files and of their folders' names, in types that hold what each file holds."""
-    schemas = [fragment.physical_schema for fragment in dataset.get_fragments()]
-    try:
-        schema = pa.unify_schemas(schemas, promote_options="permissive")
-    except pa.ArrowException as error:
-        raise ValueError(
-            f"the files hold different things in the same column ({first_line(error)}): write them alike"
-        ) from error
-    for field in dataset.schema:  # and those that folders' names say
-        if field.name not in schema.names:
-            schema = schema.append(field)
-    return schema
-
-
-def holds_parquet(path: Path) -> bool:
-    """Return whether this is a Parquet file by its name, or a folder with such files."""
-    return bool(parquet_files(path)) if path.is_dir() else path.suffix.lower() in PARQUET
-
-
-def parquet_files(folder: Path) -> list[Path]:
-    """Return the Parquet files of a folder and the folders in it, sorted; hidden ones are passed over.
-
-    Links are followed, but no file is there twice; a link that leads nowhere is among them, lest its rows be
-    left out without a word.
-    """
-    found, seen = [], set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        seen.add(os.path.realpath(place))
-        inside = [name for name in folders if not name.startswith((".", "_"))]
-        folders[:] = [name for name in inside if os.path.realpath(os.path.join(place, name)) not in seen]
-        found += [
-            Path(place, name)
-            for name in names
-            if name.lower().endswith(PARQUET) and not name.startswith((".", "_"))
-        ]
-    root = os.path.realpath(folder)
-    files: dict[str, Path] = {}
-    for file in sorted(found):
-        real = os.path.realpath(file)
-        if real not in files or real == os.path.join(root, file.relative_to(folder)):
-            files[real] = file  # by its own name rather than that of a link
-    return sorted(files.values())

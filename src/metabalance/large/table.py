@@ -10,7 +10,8 @@ import pyarrow.dataset as pads
 
 from metabalance.datasets.files import PARQUET
 from metabalance.large.converting import TEXT, to_parquet
-from metabalance.large.sources import Source, open_dataset
+from metabalance.large.folders import open_dataset
+from metabalance.large.sources import Source
 
 MEMORY_BUDGET = 2**30
 

@@ -1,7 +1,8 @@
 """Rows in files, read as if they were tensors in memory, and what is drawn from them.
 
-Small numbers, such as class codes, are mapped into memory. Rows are read instead: a map brings up to half a
-megabyte around each row into the process's memory, and taking that back costs three times as much as reading.
+Small numbers, such as class codes, are mapped into memory. Rows are read instead: a map brings what lies
+around each row into the process's memory, too, until the whole table is there, and taking that back costs
+more than reading.
 """
 
 import os
